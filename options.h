@@ -67,9 +67,11 @@ struct options {
  * The EAL part is left alone but for --file-prefix, which gives the segment's default name, and
  * for --help, -h, --version and -V, which are answered here so that they need no EAL.
  *
+ * A value is taken as it is written or refused: it is never narrowed, clamped or rounded. An
+ * option given again replaces the one before. Uses getopt_long() and getgrnam(): for one thread.
+ *
  * @param options  filled; to be given to options_free() after OPTIONS_RUN.
- * @param argc,argv  of main(). The strings are not changed; the array may be reordered behind
- *   its "--" (getopt_long).
+ * @param argc,argv  of main(). Neither the strings nor their order are changed.
  * @param eal_argc  set to the number of leading arguments that are for rte_eal_init(), program
  *   name included, "--" excluded.
  * @param error  one line without newline, for OPTIONS_ERROR: option, value, why, what to do.

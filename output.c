@@ -97,7 +97,7 @@ static void *
 carry_all(void *argument)
 {
 	struct channel *channel = argument;
-	static _Thread_local char text[64 * 1024];
+	char text[16 * 1024];
 	ssize_t length;
 
 	for (;;) {

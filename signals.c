@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,9 +8,6 @@
 #include "signals.h"
 
 #define NS_PER_S UINT64_C(1000000000)
-
-/* What the handler needs; written by the main lcore. */
-static _Atomic(const char *) path_to_unlink;
 
 static void
 ending_signals(sigset_t *set)
@@ -55,29 +51,18 @@ signals_wait(uint64_t timeout_ns)
 static void
 end_at_once(int number)
 {
-	const char *path = atomic_load_explicit(&path_to_unlink, memory_order_acquire);
-
-	if (path != NULL)
-		unlink(path);
 	_exit(128 + number);
 }
 
 void
-signals_end_at_once(const char *path)
+signals_end_at_once(void)
 {
 	const struct sigaction action = { .sa_handler = end_at_once };
 	sigset_t set;
 
-	atomic_store_explicit(&path_to_unlink, path, memory_order_release);
 	ending_signals(&set);
 	for (int number = 1; number < NSIG; number++)
 		if (sigismember(&set, number) == 1)
 			sigaction(number, &action, NULL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-void
-signals_forget_path(void)
-{
-	atomic_store_explicit(&path_to_unlink, NULL, memory_order_release);
 }

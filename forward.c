@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include "fault.h"
+#include "forward.h"
+#include "log.h"
+
+/* One writer, so that load and store need not be one atomic step. */
+static inline void
+count(_Atomic uint64_t *counter, uint64_t frames)
+{
+	atomic_store_explicit(counter,
+			      atomic_load_explicit(counter, memory_order_relaxed) + frames,
+			      memory_order_relaxed);
+}
+
+/* ---- What happens to a frame ---- */
+
+/* The error callback of the TX buffers: what the device did not take is counted and freed. */
+static void
+drop_unsent(struct rte_mbuf **unsent, uint16_t nb_unsent, void *counters)
+{
+	count(&((struct forward_counters *)counters)->dropped, nb_unsent);
+	rte_pktmbuf_free_bulk(unsent, nb_unsent);
+}
+
+/*
+ * Destination and source are the first 12 bytes of a frame. An mbuf has room for them even when
+ * the frame is shorter.
+ */
+static inline void
+rewrite(struct forward_queue *queue, struct rte_mbuf **burst, uint16_t nb_frames)
+{
+	for (uint16_t i = 0; i < nb_frames; i++)
+		memcpy(rte_pktmbuf_mtod(burst[i], void *), queue->header, sizeof(queue->header));
+}
+
+static inline void
+forward_burst(struct forward_queue *queue)
+{
+	struct rte_mbuf *burst[PORT_BURST];
+	uint16_t nb_frames, sent = 0;
+
+	nb_frames = rte_eth_rx_burst(queue->rx_port, 0, burst, PORT_BURST);
+	if (nb_frames == 0)
+		return;
+	if (queue->mac_updating)
+		rewrite(queue, burst, nb_frames);
+	for (uint16_t i = 0; i < nb_frames; i++)
+		sent += rte_eth_tx_buffer(queue->tx_port, 0, queue->tx_buffer, burst[i]);
+	count(&queue->counters.received, nb_frames);
+	count(&queue->counters.sent, sent);
+}
+
+void
+forward_flush(struct forward_lcore *worker)
+{
+	for (unsigned int i = 0; i < worker->nb_queues; i++) {
+		struct forward_queue *queue = &worker->queue[i];
+
+		count(&queue->counters.sent,
+		      rte_eth_tx_buffer_flush(queue->tx_port, 0, queue->tx_buffer));
+	}
+}
+
+/* ---- The worker's loop ---- */
+
+static inline void
+give_heartbeat(struct forward_lcore *worker, uint64_t now)
+{
+	atomic_store_explicit(&worker->beat_tsc, now, memory_order_relaxed);
+	if (worker->keepalive != NULL)
+		rte_keepalive_mark_alive(worker->keepalive);
+}
+
+static void
+log_start(const struct forward_lcore *worker)
+{
+	RTE_LOG(INFO, L2FWD, "entering main loop on lcore %u\n", worker->lcore);
+	for (unsigned int i = 0; i < worker->nb_queues; i++)
+		RTE_LOG(INFO, L2FWD, " -- lcoreid=%u portid=%u\n", worker->lcore,
+			worker->queue[i].rx_port);
+}
+
+int
+forward_run(void *argument)
+{
+	struct forward_lcore *worker = argument;
+	uint64_t now, end, drained;
+
+	log_start(worker);
+	now = drained = rte_rdtsc();
+	end = fault_end_of_life(now, worker->lifetime_tsc);
+	atomic_store_explicit(&worker->first_beat_tsc, now, memory_order_relaxed);
+	/* Release: who sees the new life sees when it began. */
+	atomic_store_explicit(&worker->lives,
+			      atomic_load_explicit(&worker->lives, memory_order_relaxed) + 1,
+			      memory_order_release);
+
+	while (!atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
+		now = rte_rdtsc();
+		give_heartbeat(worker, now);
+		if (now >= end)
+			return 0;
+		if (now - drained > worker->drain_tsc) {
+			forward_flush(worker);
+			drained = now;
+		}
+		for (unsigned int i = 0; i < worker->nb_queues; i++)
+			forward_burst(&worker->queue[i]);
+	}
+	return 0;
+}
+
+/* ---- Set-up ---- */
+
+struct forward_lcore *
+forward_create(unsigned int lcore, uint64_t lifetime_tsc)
+{
+	struct forward_lcore *worker;
+
+	worker = rte_zmalloc_socket("forward_lcore", sizeof(*worker), RTE_CACHE_LINE_SIZE,
+				    (int)rte_lcore_to_socket_id(lcore));
+	if (worker == NULL)
+		return NULL;
+	worker->lcore = lcore;
+	worker->lifetime_tsc = lifetime_tsc;
+	worker->drain_tsc = rte_get_tsc_hz() / US_PER_S * FORWARD_DRAIN_US;
+	return worker;
+}
+
+/*
+ * 02:00:00:00:hh:ll is a locally administered address with the port's id in network byte order,
+ * so that the receiver can tell which port a frame left by.
+ */
+static void
+make_header(uint8_t header[2 * RTE_ETHER_ADDR_LEN], const struct port *tx)
+{
+	const uint8_t destination[RTE_ETHER_ADDR_LEN] = {
+		0x02, 0, 0, 0, (uint8_t)(tx->id >> 8), (uint8_t)tx->id,
+	};
+
+	memcpy(header, destination, sizeof(destination));
+	memcpy(header + sizeof(destination), tx->mac.addr_bytes, RTE_ETHER_ADDR_LEN);
+}
+
+int
+forward_add_port(struct forward_lcore *worker, const struct port *rx, const struct port *tx,
+		 bool mac_updating)
+{
+	struct forward_queue *queue;
+
+	if (worker->nb_queues == RTE_DIM(worker->queue))
+		return -ENOSPC;
+	queue = &worker->queue[worker->nb_queues];
+	queue->rx_port = rx->id;
+	queue->tx_port = tx->id;
+	queue->mac_updating = mac_updating;
+	make_header(queue->header, tx);
+	queue->tx_buffer = rte_zmalloc_socket("tx_buffer", RTE_ETH_TX_BUFFER_SIZE(PORT_BURST),
+					      RTE_CACHE_LINE_SIZE,
+					      (int)rte_lcore_to_socket_id(worker->lcore));
+	if (queue->tx_buffer == NULL)
+		return -ENOMEM;
+	rte_eth_tx_buffer_init(queue->tx_buffer, PORT_BURST);
+	rte_eth_tx_buffer_set_err_callback(queue->tx_buffer, drop_unsent, &queue->counters);
+	worker->nb_queues++;
+	return 0;
+}
+
+void
+forward_destroy(struct forward_lcore *worker)
+{
+	if (worker == NULL)
+		return;
+	for (unsigned int i = 0; i < worker->nb_queues; i++) {
+		struct rte_eth_dev_tx_buffer *buffer = worker->queue[i].tx_buffer;
+
+		rte_pktmbuf_free_bulk(buffer->pkts, buffer->length);
+		rte_free(buffer);
+	}
+	rte_free(worker);
+}

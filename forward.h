@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef FORWARD_H
+#define FORWARD_H
+
+/*
+ * The worker: takes bursts of frames from its ports, rewrites them, sends them to the paired
+ * port, and gives a heartbeat at every turn of its loop.
+ *
+ * A worker meets no lock, no system call and no log line in its loop, and writes to its own
+ * cache lines only. Knows nothing of shared memory, timers and policy.
+ */
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+#include <rte_ethdev.h>
+#include <rte_keepalive.h>
+
+#include "options.h"
+#include "port.h"
+
+/** A full TX buffer is sent at once, any other after this time: microseconds. */
+#define FORWARD_DRAIN_US 100
+
+/** Frames of one RX port. Writer: the worker. Readers: the main lcore. Order: relaxed. */
+struct forward_counters {
+	_Atomic uint64_t received; /**< Taken from the port. */
+	_Atomic uint64_t sent;	   /**< Accepted by the peer's TX queue. */
+	_Atomic uint64_t dropped;  /**< Refused by the peer's TX queue, freed. */
+};
+
+/** One port that a worker polls. Set before the first launch, but for the counters. */
+struct forward_queue {
+	uint16_t rx_port;
+	uint16_t tx_port;
+	bool mac_updating;
+	uint8_t header[2 * RTE_ETHER_ADDR_LEN]; /**< New destination and source of each frame. */
+	struct rte_eth_dev_tx_buffer *tx_buffer; /**< Towards tx_port; outlives the worker. */
+	struct forward_counters counters;
+};
+
+/** One worker. Lines that the main lcore writes are apart from those the worker writes. */
+struct forward_lcore {
+	/* Set before the first launch. Writer: the main lcore. Reader: the worker. */
+	unsigned int lcore;
+	unsigned int nb_queues;
+	struct rte_keepalive *keepalive; /**< NULL: nobody watches. */
+	uint64_t lifetime_tsc;		 /**< Longest life in TSC ticks; 0 = no end on purpose. */
+	uint64_t drain_tsc;		 /**< FORWARD_DRAIN_US in TSC ticks. */
+
+	/* Writer: the main lcore. Reader: the worker, at every turn. Order: relaxed. */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool stop;
+
+	/* Writer: the worker. Reader: the main lcore. */
+	/** TSC of the last turn. Order: relaxed. */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t beat_tsc;
+	_Atomic uint64_t first_beat_tsc; /**< TSC of this life's first turn. Before lives. */
+	_Atomic uint64_t lives;		 /**< Lives that began. Release; read with acquire. */
+
+	alignas(RTE_CACHE_LINE_SIZE) struct forward_queue queue[OPTIONS_MAX_PORTS_PER_LCORE];
+};
+
+/**
+ * Make a worker's state, on its own NUMA socket.
+ *
+ * @param lcore  lcore id.
+ * @param lifetime_tsc  see struct forward_lcore.
+ * @return the worker, to be given to forward_destroy(), or NULL without memory.
+ */
+struct forward_lcore *forward_create(unsigned int lcore, uint64_t lifetime_tsc);
+
+/**
+ * Add a port to a worker.
+ *
+ * @param rx,tx  where frames come from, and where they go to.
+ * @return 0, -ENOSPC when it has OPTIONS_MAX_PORTS_PER_LCORE already, -ENOMEM.
+ */
+int forward_add_port(struct forward_lcore *worker, const struct port *rx, const struct port *tx,
+		     bool mac_updating);
+
+/**
+ * The worker's main function, for rte_eal_remote_launch(): runs until stop is set, or until the
+ * end of life that the demonstration wants. May be launched again on the same state.
+ *
+ * @param worker  struct forward_lcore.
+ * @return 0
+ */
+int forward_run(void *worker);
+
+/** Send what waits in the TX buffers. Only when the worker does not run. */
+void forward_flush(struct forward_lcore *worker);
+
+/** Free the state and the frames that still wait. NULL is allowed. Only when it does not run. */
+void forward_destroy(struct forward_lcore *worker);
+
+#endif /* FORWARD_H */

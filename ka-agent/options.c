@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+
+/** What every complaint ends with. */
+#define SEE_HELP "see ka-agent --help"
+
+/** Of a wrong value this much is repeated in the complaint, so that the reason still fits. */
+#define SHOWN_MAX "80"
+
+/* In the order of the alphabet. */
+static const struct option option_table[] = {
+	{ "file-prefix", required_argument, NULL, 'f' },
+	{ "follow", no_argument, NULL, 'F' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "shm-name", required_argument, NULL, 'n' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* '+': stop at the first operand; ':': tell a missing value from an unknown option. */
+static const char option_letters[] = "+:f:Fhn:vV";
+
+static const char usage[] =
+	"Usage: ka-agent [options]\n"
+	"\n"
+	"Waits beside a running l2fwd-keepalive and prints which cores died, one line each\n"
+	"time that it is woken: \"2 dead cores: 1, 3,\". Ends when l2fwd-keepalive does.\n"
+	"\n"
+	"Which l2fwd-keepalive (one of the two):\n"
+	"  -f, --file-prefix PREFIX  the one that runs with EAL's --file-prefix PREFIX\n"
+	"                            (default: rte, as EAL's own)\n"
+	"  -n, --shm-name NAME       the one that runs with --shm-name NAME\n"
+	"                            (default: " KA_SHM_DEFAULT_NAME ", and \".PREFIX\"\n"
+	"                            behind it with -f)\n"
+	"\n"
+	"How:\n"
+	"  -F, --follow              go on with the next instance after the end of one, and wait\n"
+	"                            for the first if there is none yet (default: off)\n"
+	"  -v, --verbose             after each line, tell the cause of every death, its outage\n"
+	"                            in ms, restarts and recoveries (default: off)\n"
+	"\n"
+	"Other:\n"
+	"  -h, --help                print this and exit\n"
+	"  -V, --version             print the version and exit\n"
+	"\n"
+	"Exit codes:\n"
+	"  0  l2fwd-keepalive has stopped in good order, or the agent got SIGINT or SIGTERM\n"
+	"  1  an error in the agent itself, such as output that cannot be written\n"
+	"  2  wrong usage\n"
+	"  3  nothing to watch, or what was watched has died\n"
+	"  4  l2fwd-keepalive lives but has stalled for 12 s (or 9 check periods if longer)\n";
+
+const char *
+agent_options_usage(void)
+{
+	return usage;
+}
+
+static enum agent_action __attribute__((format(printf, 2, 3)))
+refuse(char error[AGENT_ERROR_MAX], const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, AGENT_ERROR_MAX, format, args);
+	va_end(args);
+	return AGENT_ERROR;
+}
+
+static const char *
+long_name_of(int letter)
+{
+	const struct option *row = option_table;
+
+	while (row->name != NULL && row->val != letter)
+		row++;
+	return row->name;
+}
+
+/*
+ * What getopt_long() itself refuses: c is what it returned, word what it read last. It leaves the
+ * letter of an option that it knows, but not with that value or without one, in optopt; and 0 for
+ * a long option that it does not know.
+ */
+static enum agent_action
+refuse_word(char error[AGENT_ERROR_MAX], int c, const char *word)
+{
+	const char *name = long_name_of(optopt);
+
+	if (c == ':')
+		return refuse(error, "-%c/--%s needs a value; " SEE_HELP, optopt, name);
+	if (optopt == 0)
+		return refuse(error, "option %." SHOWN_MAX "s is not known; " SEE_HELP, word);
+	if (name == NULL)
+		return refuse(error, "option -%c is not known; " SEE_HELP, optopt);
+	return refuse(error, "%." SHOWN_MAX "s: --%s takes no value; " SEE_HELP, word, name);
+}
+
+/* Find the segment's name from what was given. */
+static enum agent_action
+settle_name(struct agent_options *options, char error[AGENT_ERROR_MAX])
+{
+	if (options->shm_name != NULL && options->file_prefix != NULL)
+		return refuse(error, "-n %." SHOWN_MAX "s and -f %." SHOWN_MAX
+				     "s name two segments; give one of them",
+			      options->shm_name, options->file_prefix);
+	if (options->shm_name != NULL) {
+		if (!ka_shm_name_is_valid(options->shm_name))
+			return refuse(error,
+				      "--shm-name %." SHOWN_MAX "s: a name is a slash and at most "
+				      "%d characters without a slash, such as %s",
+				      options->shm_name, KA_SHM_NAME_MAX - 1, KA_SHM_DEFAULT_NAME);
+		snprintf(options->name, sizeof(options->name), "%s", options->shm_name);
+		return AGENT_RUN;
+	}
+	if (ka_shm_name_of_prefix(options->name, options->file_prefix) != 0)
+		return refuse(error,
+			      "--file-prefix %." SHOWN_MAX "s: a prefix is 1 to %zu characters "
+			      "without a slash, as given to l2fwd-keepalive",
+			      options->file_prefix,
+			      KA_SHM_NAME_MAX - strlen(KA_SHM_DEFAULT_NAME "."));
+	return AGENT_RUN;
+}
+
+enum agent_action
+agent_options_parse(struct agent_options *options, int argc, char *const argv[],
+		    char error[AGENT_ERROR_MAX])
+{
+	int c;
+
+	*options = (struct agent_options){ .follow = false };
+	error[0] = '\0';
+	opterr = 0;
+	optind = 0; /* glibc: start afresh, also when called again. */
+	while ((c = getopt_long(argc, argv, option_letters, option_table, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			options->file_prefix = optarg;
+			break;
+		case 'F':
+			options->follow = true;
+			break;
+		case 'h':
+			return AGENT_HELP;
+		case 'n':
+			options->shm_name = optarg;
+			break;
+		case 'v':
+			options->verbose = true;
+			break;
+		case 'V':
+			return AGENT_VERSION;
+		default:
+			return refuse_word(error, c, argv[optind - 1]);
+		}
+	}
+	if (optind < argc)
+		return refuse(error, "'%." SHOWN_MAX "s' is not an option; ka-agent takes no operands; "
+			      SEE_HELP, argv[optind]);
+	return settle_name(options, error);
+}

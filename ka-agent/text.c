@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "text.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+
+/** Room for the name of a program, and for a time. */
+#define SHORT_MAX 48
+
+/** Room for the command that starts the forwarder, with a name or prefix in it. */
+#define COMMAND_MAX (KA_SHM_NAME_MAX + 80)
+
+/* ---- Words ---- */
+
+/*
+ * The program's name as its segment has it, made safe for a terminal. With its version, or only
+ * up to the first blank.
+ */
+static void
+program_of(char word[SHORT_MAX], const struct report *report, bool with_version)
+{
+	const char *program = report->identity == NULL ? "" : report->identity->program;
+	size_t i;
+
+	for (i = 0; i < SHORT_MAX - 1 && program[i] != '\0'; i++) {
+		if (program[i] == ' ' && !with_version)
+			break;
+		word[i] = program[i] < ' ' || program[i] > '~' ? '?' : program[i];
+	}
+	word[i] = '\0';
+	if (i == 0)
+		snprintf(word, SHORT_MAX, "l2fwd-keepalive");
+}
+
+/* Who it is about: "l2fwd-keepalive (pid 12)", or without the pid where there is none. */
+static void
+owner_of(char word[2 * SHORT_MAX], const struct report *report)
+{
+	char program[SHORT_MAX];
+
+	program_of(program, report, false);
+	if (report->identity == NULL)
+		snprintf(word, 2 * SHORT_MAX, "%s", program);
+	else
+		snprintf(word, 2 * SHORT_MAX, "%s (pid %" PRId64 ")", program,
+			 report->identity->pid);
+}
+
+/* Nanoseconds as milliseconds with as many decimals as it takes: 5, 0.2, 1.25. */
+static void
+exact_ms(char word[SHORT_MAX], uint64_t ns)
+{
+	int length = snprintf(word, SHORT_MAX, "%" PRIu64 ".%06" PRIu64, ns / NS_PER_MS,
+			      ns % NS_PER_MS);
+
+	while (word[length - 1] == '0')
+		word[--length] = '\0';
+	if (word[length - 1] == '.')
+		word[--length] = '\0';
+}
+
+static double
+ms_of(uint64_t ns)
+{
+	return (double)ns / (double)NS_PER_MS;
+}
+
+static const char *
+plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static const char *
+cause_of(const struct ka_shm_event *event)
+{
+	switch (event->cause) {
+	case KA_CAUSE_EXITED:
+		return "exited";
+	case KA_CAUSE_HUNG:
+		return "hung";
+	case KA_CAUSE_NOT_STARTED:
+		return "not started";
+	default:
+		return "cause not known";
+	}
+}
+
+/* ---- Lines ---- */
+
+/* The cores of a list: a comma behind each but the last, which has the end that is wanted. */
+static void
+put_list(FILE *out, const struct report_list *list, const char *end)
+{
+	for (unsigned int i = 0; i < list->nb_entries; i++) {
+		fprintf(out, " %u", list->entry[i].lcore);
+		if (list->entry[i].times != 1)
+			fprintf(out, " (%" PRIu64 " times)", list->entry[i].times);
+		fputs(i + 1 < list->nb_entries ? "," : end, out);
+	}
+	fputc('\n', out);
+}
+
+static void
+put_attached(FILE *out, const struct report *report)
+{
+	char program[SHORT_MAX], period[SHORT_MAX], cores[SHORT_MAX] = "no core yet";
+
+	if (report->count != 0)
+		snprintf(cores, sizeof(cores), "%" PRIu64 " core%s", report->count,
+			 plural(report->count));
+	if (report->identity == NULL) {
+		fprintf(out, "Watching %s: the original l2fwd-keepalive of DPDK, %s, which counts "
+			     "no deaths.\n", report->name, cores);
+		return;
+	}
+	program_of(program, report, true);
+	exact_ms(period, report->identity->period_ns);
+	fprintf(out, "Watching %s: %s, pid %" PRId64 ", %s, ping every %s ms.\n", report->name,
+		program, report->identity->pid, cores, period);
+}
+
+static void
+put_earlier(FILE *out, const struct report *report)
+{
+	fprintf(out, "%" PRIu64 " death%s before this agent came:", report->list->total,
+		plural(report->list->total));
+	put_list(out, report->list, ".");
+}
+
+/* The format of the original, which scripts look for: a comma behind the last core, too. */
+static void
+put_deaths(FILE *out, const struct report *report)
+{
+	fprintf(out, "%" PRIu64 " dead cores:", report->list->total);
+	put_list(out, report->list, ",");
+}
+
+static void
+put_event(FILE *out, const struct report *report)
+{
+	const struct ka_shm_event *event = report->event;
+
+	fprintf(out, "  core %" PRIu32 " ", event->lcore);
+	switch (event->kind) {
+	case KA_EVENT_DEATH:
+		fprintf(out, "died: %s, silent for %.1f ms\n", cause_of(event),
+			ms_of(event->silent_ns));
+		return;
+	case KA_EVENT_RESTART:
+		fprintf(out, "restarted");
+		break;
+	case KA_EVENT_BACK:
+		fprintf(out, "back after %.1f ms", ms_of(event->outage_ns));
+		break;
+	case KA_EVENT_RECOVERY:
+		fprintf(out, "back after %.1f ms without a restart", ms_of(event->outage_ns));
+		break;
+	default:
+		fprintf(out, "event of a kind not known: %" PRIu32, event->kind);
+		break;
+	}
+	fprintf(out, " (restarts %" PRIu64 ", recoveries %" PRIu64 ")\n", report->restarts,
+		report->recoveries);
+}
+
+/* What befell the one who is watched. */
+static void
+put_fate(FILE *out, const struct report *report)
+{
+	char owner[2 * SHORT_MAX];
+
+	owner_of(owner, report);
+	if (report->kind == REPORT_NAME_GONE)
+		fprintf(out, "Segment %s was removed or replaced, but %s lives: watching on.\n",
+			report->name, owner);
+	else
+		fprintf(out, "%s has %s.\n", owner,
+			report->kind == REPORT_STOPPED ? "stopped" : "died");
+}
+
+static void
+put_line(FILE *out, const struct report *report)
+{
+	switch (report->kind) {
+	case REPORT_ATTACHED:
+		put_attached(out, report);
+		break;
+	case REPORT_EARLIER:
+		put_earlier(out, report);
+		break;
+	case REPORT_DOWN:
+		fprintf(out, "Down already:");
+		put_list(out, report->list, ",");
+		break;
+	case REPORT_DEATHS:
+		put_deaths(out, report);
+		break;
+	case REPORT_EMPTY:
+		fprintf(out, "Warning: Empty dead core report\n");
+		break;
+	case REPORT_EVENT:
+		put_event(out, report);
+		break;
+	case REPORT_UNTOLD:
+		fprintf(out, "  %" PRIu64 " event%s not told: only the last %d are kept\n",
+			report->count, plural(report->count), KA_SHM_EVENTS);
+		break;
+	case REPORT_CORRUPT:
+		fprintf(out, "Segment %s is corrupt: a counter went backwards or leapt. Counting "
+			     "anew.\n", report->name);
+		break;
+	case REPORT_STALLED:
+		fprintf(out, "Monitor stalled: no tick for %" PRIu64 " ms.\n",
+			report->duration_ns / NS_PER_MS);
+		break;
+	case REPORT_BACK:
+		fprintf(out, "Monitor is back after %" PRIu64 " ms.\n",
+			report->duration_ns / NS_PER_MS);
+		break;
+	case REPORT_NAME_GONE:
+	case REPORT_STOPPED:
+	case REPORT_DIED:
+		put_fate(out, report);
+		break;
+	case REPORT_NO_UPDATES:
+		fprintf(out, "No updates. Exiting..\n");
+		break;
+	case REPORT_WAITING:
+		fprintf(out, "Waiting for the next l2fwd-keepalive at %s.\n", report->name);
+		break;
+	}
+}
+
+int
+text_write(FILE *out, const struct report *report)
+{
+	errno = 0;
+	put_line(out, report);
+	if (fflush(out) != 0 || ferror(out) != 0)
+		return errno != 0 ? -errno : -EIO;
+	return 0;
+}
+
+/* ---- Refusals ---- */
+
+/* The command that starts the forwarder so that this agent finds it. */
+static void
+start_command(char command[COMMAND_MAX], const struct agent_options *options)
+{
+	bool prefix = options->file_prefix != NULL;
+	bool name = options->shm_name != NULL;
+
+	snprintf(command, COMMAND_MAX, "sudo l2fwd-keepalive -l 0-1%s%s -- -p 3%s%s",
+		 prefix ? " --file-prefix " : "", prefix ? options->file_prefix : "",
+		 name ? " --shm-name " : "", name ? options->shm_name : "");
+}
+
+static void
+refusal_of_absence(char line[TEXT_REFUSAL_MAX], const struct text_refusal *refusal,
+		   const struct agent_options *options)
+{
+	char command[COMMAND_MAX];
+
+	start_command(command, options);
+	if (refusal->error == -EOWNERDEAD)
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "segment %s is a leftover: l2fwd-keepalive (pid %ld) has ended without "
+			 "removing it; start it again: %s",
+			 options->name, (long)refusal->owner_pid, command);
+	else
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "no segment %s: l2fwd-keepalive does not run, or it runs with another "
+			 "--file-prefix or --shm-name (give ka-agent the same by -f or -n), or "
+			 "with -K 0; to start it: %s",
+			 options->name, command);
+}
+
+void
+text_refusal(char line[TEXT_REFUSAL_MAX], const struct text_refusal *refusal,
+	     const struct agent_options *options)
+{
+	const struct ka_shm_complaint *complaint = &refusal->complaint;
+	const char *name = options->name;
+	char holder[SHORT_MAX] = "";
+
+	if (complaint->agent_pid != 0)
+		snprintf(holder, sizeof(holder), " (pid %ld)", (long)complaint->agent_pid);
+	switch (refusal->error) {
+	case -ENOENT:
+	case -EOWNERDEAD:
+		refusal_of_absence(line, refusal, options);
+		break;
+	case -EACCES:
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "segment %s: permission denied; run ka-agent as root, or start "
+			 "l2fwd-keepalive with --shm-group or --shm-mode (reading and writing)",
+			 name);
+		break;
+	case -EMSGSIZE:
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "segment %s is too short: %" PRIu64 " bytes, l2fwd-keepalive's have %zu "
+			 "(the original's %d); it is another program's or not complete",
+			 name, complaint->size, sizeof(struct ka_shm_segment), KA_SHM_LEGACY_SIZE);
+		break;
+	case -EBADMSG:
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "segment %s (%" PRIu64 " bytes) is not l2fwd-keepalive's: its mark is not "
+			 "in it; give the right one by -n or -f",
+			 name, complaint->size);
+		break;
+	case -EPROTONOSUPPORT:
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "segment %s is of version %" PRIu32 ", this ka-agent reads version %d; use "
+			 "the one that came with that l2fwd-keepalive",
+			 name, complaint->version_major, KA_SHM_VERSION_MAJOR);
+		break;
+	case -EBUSY:
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "segment %s: another agent%s is attached, and there can be one only; stop "
+			 "that one first",
+			 name, holder);
+		break;
+	case -EINVAL:
+		snprintf(line, TEXT_REFUSAL_MAX,
+			 "segment %s is not a shared-memory object but something else of that name; "
+			 "remove it or give another by -n or -f",
+			 name);
+		break;
+	default:
+		snprintf(line, TEXT_REFUSAL_MAX, "segment %s cannot be opened: %s", name,
+			 strerror(-refusal->error));
+		break;
+	}
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The order of start and stop, and the main lcore's loop.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_timer.h>
+
+#include "fault.h"
+#include "forward.h"
+#include "log.h"
+#include "monitor.h"
+#include "options.h"
+#include "output.h"
+#include "plan.h"
+#include "port.h"
+#include "shm.h"
+#include "signals.h"
+#include "start.h"
+#include "stats.h"
+
+#define EXIT_USAGE 2
+
+#define NS_PER_MS UINT64_C(1000000)
+
+/* How long the start waits for links, and how often it looks. */
+#define LINK_WAIT_MS 9000
+#define LINK_LOOK_MS 100
+
+/* How long the end waits for workers to leave their loops, and how often it looks. */
+#define STOP_WAIT_MS 1000
+#define STOP_LOOK_MS 1
+
+/* All that is started here, and undone here in the opposite order. */
+struct app {
+	struct options options;
+	struct start_workers lcores;
+	struct plan plan;
+	struct port_table ports;
+	struct forward_lcore *worker[RTE_MAX_LCORE];
+	struct ka_shm_writer *segment;
+	struct monitor *monitor;
+	struct stats *stats;
+	bool hung; /* A worker did not leave its loop: its memory stays as it is. */
+};
+
+/* ---- Start ---- */
+
+static int
+start_ports(struct app *app)
+{
+	const unsigned int nb_lcores = (unsigned int)app->plan.nb_workers + 1;
+	struct port_error error = { 0 };
+	int rc;
+
+	rc = port_open_all(&app->ports, &app->plan, nb_lcores, app->options.promiscuous, &error);
+	if (rc != 0)
+		RTE_LOG(ERR, L2FWD, "port %u: cannot %s: %s\n", error.port, error.doing,
+			rte_strerror(-rc));
+	return rc;
+}
+
+/* A cable may take its time. Returns a signal that ended the wait, or 0. */
+static int
+wait_for_links(const struct app *app)
+{
+	int signal = signals_wait(0);
+
+	for (unsigned int ms = 0; ms < LINK_WAIT_MS && signal == 0; ms += LINK_LOOK_MS) {
+		if (port_count_down(&app->ports) == 0)
+			break;
+		signal = signals_wait(LINK_LOOK_MS * NS_PER_MS);
+	}
+	port_log_links(&app->ports);
+	return signal;
+}
+
+static uint64_t
+lifetime_tsc(const struct options *options)
+{
+	/* As in the original, nobody dies on purpose where nobody watches. */
+	if (options->check_period_ns == 0)
+		return 0;
+	return (uint64_t)((double)options->demo_lifetime_ns / NS_PER_S * (double)rte_get_tsc_hz());
+}
+
+static void
+warn_of_socket(unsigned int lcore, const struct port *port)
+{
+	if (rte_lcore_to_socket_id(lcore) != (unsigned int)port->socket)
+		RTE_LOG(WARNING, L2FWD,
+			"lcore %u on socket %u polls port %u on socket %d: each frame crosses "
+			"between them\n",
+			lcore, rte_lcore_to_socket_id(lcore), port->id, port->socket);
+}
+
+static int
+make_workers(struct app *app)
+{
+	for (size_t i = 0; i < app->plan.nb_workers; i++) {
+		app->worker[i] =
+			forward_create(app->lcores.lcore[i], lifetime_tsc(&app->options));
+		if (app->worker[i] == NULL)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < app->plan.nb_ports; i++) {
+		const struct plan_port *planned = &app->plan.port[i];
+		const struct port *rx = &app->ports.port[i];
+		const struct port *tx = port_find(&app->ports, planned->peer);
+		int rc;
+
+		warn_of_socket(app->lcores.lcore[planned->worker], rx);
+		rc = forward_add_port(app->worker[planned->worker], rx, tx,
+				      app->options.mac_updating);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int
+make_monitor(struct app *app)
+{
+	const struct monitor_config config = {
+		.period_ns = app->options.check_period_ns,
+		.writer = app->segment,
+	};
+	int rc = 0;
+
+	app->monitor = monitor_create(&config);
+	if (app->monitor == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < app->plan.nb_workers && rc == 0; i++)
+		rc = monitor_add(app->monitor, app->worker[i]);
+	if (rc == -ERANGE)
+		RTE_LOG(ERR, L2FWD, "keepalive watches lcores below %d only: choose others\n",
+			KA_SHM_MAX_LCORES);
+	return rc;
+}
+
+static int
+launch_unwatched(const struct app *app)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < app->plan.nb_workers && rc == 0; i++)
+		rc = rte_eal_remote_launch(forward_run, app->worker[i], app->worker[i]->lcore);
+	return rc;
+}
+
+static void
+tell_plan(const struct app *app)
+{
+	const struct options *options = &app->options;
+
+	if (app->plan.has_odd)
+		output_print("Notice: odd number of ports in portmask.\n");
+	if (options->check_period_ns == 0)
+		RTE_LOG(INFO, L2FWD, "keepalive is off (-K 0): nobody is watched, no segment\n");
+	else if (options->demo_lifetime_ns != 0)
+		RTE_LOG(INFO, L2FWD,
+			"demonstration: each worker leaves its loop within %g s of every launch; "
+			"--demo-lifetime 0 turns this off, --seed %" PRIu64 " repeats it\n",
+			(double)options->demo_lifetime_ns / NS_PER_S, options->seed);
+}
+
+/* Segment, workers, pings: from here on the forwarder works. Returns 0 or a negative errno. */
+static int
+start_work(struct app *app)
+{
+	char notice[START_ERROR_MAX], error[START_ERROR_MAX];
+	int rc;
+
+	rc = make_workers(app);
+	if (rc != 0) {
+		RTE_LOG(ERR, L2FWD, "cannot make the workers: %s\n", rte_strerror(-rc));
+		return rc;
+	}
+	if (app->options.check_period_ns == 0)
+		return launch_unwatched(app);
+	rc = start_segment(&app->segment, &app->options, notice, error);
+	if (rc != 0) {
+		RTE_LOG(ERR, L2FWD, "%s\n", error);
+		return rc;
+	}
+	if (notice[0] != '\0')
+		RTE_LOG(NOTICE, L2FWD, "%s\n", notice);
+	rc = make_monitor(app);
+	if (rc == 0)
+		rc = monitor_start(app->monitor);
+	if (rc != 0)
+		RTE_LOG(ERR, L2FWD, "cannot start the watching: %s\n", rte_strerror(-rc));
+	return rc;
+}
+
+/* ---- The main lcore's loop ---- */
+
+static uint64_t
+next_timer_ns(void)
+{
+	int64_t ticks = rte_timer_next_ticks();
+
+	if (ticks < 0)
+		return SIGNALS_FOREVER;
+	return (uint64_t)((double)ticks / (double)rte_get_timer_hz() * NS_PER_S);
+}
+
+/* Returns the signal that ended it. */
+static int
+run(void)
+{
+	int signal = 0;
+
+	/* The kernel delays the end of a sleep by 50 us, to save wake-ups; not of this thread. */
+	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+	while (signal == 0) {
+		rte_timer_manage();
+		signal = signals_wait(next_timer_ns());
+	}
+	return signal;
+}
+
+/* ---- Stop ---- */
+
+/* What a hung worker may have its hands in is neither stopped nor freed. */
+static void
+leave_alone(struct app *app, struct forward_lcore *worker)
+{
+	app->hung = true;
+	for (unsigned int i = 0; i < worker->nb_queues; i++) {
+		port_find(&app->ports, worker->queue[i].rx_port)->left_alone = true;
+		port_find(&app->ports, worker->queue[i].tx_port)->left_alone = true;
+	}
+	RTE_LOG(WARNING, L2FWD,
+		"lcore %u does not leave its loop within %d ms: its ports are left as they are\n",
+		worker->lcore, STOP_WAIT_MS);
+}
+
+static bool
+has_returned(const struct forward_lcore *worker)
+{
+	return rte_eal_get_lcore_state(worker->lcore) == WAIT;
+}
+
+static void
+stop_workers(struct app *app)
+{
+	unsigned int ms = 0;
+
+	for (size_t i = 0; i < app->plan.nb_workers; i++)
+		if (app->worker[i] != NULL)
+			atomic_store_explicit(&app->worker[i]->stop, true, memory_order_relaxed);
+	for (size_t i = 0; i < app->plan.nb_workers; i++) {
+		struct forward_lcore *worker = app->worker[i];
+
+		if (worker == NULL)
+			continue;
+		while (!has_returned(worker) && ms++ < STOP_WAIT_MS / STOP_LOOK_MS)
+			rte_delay_us_sleep(STOP_LOOK_MS * 1000);
+		if (has_returned(worker))
+			forward_flush(worker);
+		else
+			leave_alone(app, worker);
+	}
+}
+
+/*
+ * The segment goes first, so that it is gone, and the agent told, whatever hangs behind it, and
+ * a second signal has nothing to leave behind.
+ */
+static void
+stop_work(struct app *app)
+{
+	if (app->monitor != NULL)
+		monitor_stop(app->monitor);
+	ka_shm_destroy(app->segment);
+	signals_end_at_once();
+	stop_workers(app);
+	stats_stop(app->stats);
+}
+
+static void
+stop_ports(struct app *app)
+{
+	unsigned int missing;
+
+	for (size_t i = 0; i < app->plan.nb_workers && !app->hung; i++)
+		forward_destroy(app->worker[i]);
+	missing = port_close_all(&app->ports);
+	if (missing != 0)
+		RTE_LOG(WARNING, L2FWD, "%u mbufs did not come back from the drivers\n", missing);
+}
+
+/* Everything between EAL's start and its end. Returns the exit status. */
+static int
+work(struct app *app)
+{
+	char error[START_ERROR_MAX];
+	int status = EXIT_FAILURE;
+
+	app->lcores = start_workers();
+	if (start_plan(&app->plan, &app->options, &app->lcores, error) != 0) {
+		RTE_LOG(ERR, L2FWD, "%s\n", error);
+		return EXIT_USAGE;
+	}
+	tell_plan(app);
+	if (start_ports(app) != 0)
+		goto ports;
+	if (wait_for_links(app) != 0) {
+		status = EXIT_SUCCESS;
+		goto ports;
+	}
+	if (start_work(app) != 0)
+		goto work;
+	app->stats = stats_start(&(struct stats_config){
+		.period_s = app->options.stats_period_s,
+		.workers = app->worker,
+		.nb_workers = app->plan.nb_workers,
+		.monitor = app->monitor,
+	});
+	RTE_LOG(INFO, L2FWD, "signal %d: stopping\n", run());
+	status = EXIT_SUCCESS;
+work:
+	stop_work(app);
+ports:
+	stop_ports(app);
+	monitor_destroy(app->monitor);
+	return status;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct app app;
+	char error[OPTIONS_ERROR_MAX];
+	int eal_argc, status = EXIT_FAILURE;
+
+	switch (options_parse(&app.options, argc, argv, &eal_argc, error)) {
+	case OPTIONS_HELP:
+		return fputs(options_usage(), stdout) < 0 || fflush(stdout) != 0;
+	case OPTIONS_VERSION:
+		return puts("l2fwd-keepalive " PROJECT_VERSION) < 0 || fflush(stdout) != 0;
+	case OPTIONS_ERROR:
+		fprintf(stderr, "l2fwd-keepalive: %s\n", error);
+		return EXIT_USAGE;
+	case OPTIONS_RUN:
+		break;
+	}
+	signals_block();
+	if (output_start() != 0) {
+		fprintf(stderr, "l2fwd-keepalive: cannot start the threads that print\n");
+		goto options;
+	}
+	rte_openlog_stream(output_log());
+	if (rte_eal_init(eal_argc, argv) < 0) {
+		RTE_LOG(ERR, L2FWD, "EAL does not start: %s (see its lines above)\n",
+			rte_strerror(rte_errno));
+		goto output;
+	}
+	if (!app.options.seed_given)
+		app.options.seed = ka_shm_now_ns();
+	fault_seed(app.options.seed);
+	rte_timer_subsystem_init();
+	status = work(&app);
+	if (!app.hung) {
+		rte_timer_subsystem_finalize();
+		rte_eal_cleanup();
+	}
+output:
+	output_stop();
+options:
+	options_free(&app.options);
+	if (app.hung)
+		_exit(status);
+	return status;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_timer.h>
+
+#include "output.h"
+#include "stats.h"
+
+/* Cursor home, then clear what is below it: redraws without flicker. */
+#define TERMINAL_REDRAW "\033[H\033[J"
+
+struct stats {
+	struct stats_config config;
+	struct rte_timer timer;
+};
+
+/* Frames of one port: a port's own RX, and what others sent to it. */
+struct port_sums {
+	uint64_t sent;
+	uint64_t received;
+	uint64_t dropped;
+};
+
+static uint64_t
+value(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static struct port_sums
+sum_port(const struct stats_config *config, uint16_t port)
+{
+	struct port_sums sums = { 0 };
+
+	for (size_t i = 0; i < config->nb_workers; i++) {
+		for (unsigned int j = 0; j < config->workers[i]->nb_queues; j++) {
+			const struct forward_queue *queue = &config->workers[i]->queue[j];
+
+			if (queue->rx_port == port)
+				sums.received += value(&queue->counters.received);
+			if (queue->tx_port == port) {
+				sums.sent += value(&queue->counters.sent);
+				sums.dropped += value(&queue->counters.dropped);
+			}
+		}
+	}
+	return sums;
+}
+
+static void
+print_ports(const struct stats_config *config, FILE *to)
+{
+	struct port_sums total = { 0 };
+
+	fprintf(to, "\nPort statistics ====================================\n");
+	for (size_t i = 0; i < config->nb_workers; i++) {
+		for (unsigned int j = 0; j < config->workers[i]->nb_queues; j++) {
+			uint16_t port = config->workers[i]->queue[j].rx_port;
+			struct port_sums sums = sum_port(config, port);
+
+			fprintf(to,
+				"Statistics for port %u ------------------------------\n"
+				"Packets sent:     %20" PRIu64 "\n"
+				"Packets received: %20" PRIu64 "\n"
+				"Packets dropped:  %20" PRIu64 "\n",
+				port, sums.sent, sums.received, sums.dropped);
+			total.sent += sums.sent;
+			total.received += sums.received;
+			total.dropped += sums.dropped;
+		}
+	}
+	fprintf(to,
+		"Aggregate statistics ===============================\n"
+		"Total packets sent:     %14" PRIu64 "\n"
+		"Total packets received: %14" PRIu64 "\n"
+		"Total packets dropped:  %14" PRIu64 "\n",
+		total.sent, total.received, total.dropped);
+}
+
+static const char *
+state_name(uint32_t state)
+{
+	static const char *const names[] = {
+		[KA_STATE_UNUSED] = "not seen yet", [KA_STATE_ALIVE] = "alive",
+		[KA_STATE_DEAD] = "dead",	    [KA_STATE_GONE] = "gone",
+		[KA_STATE_MISSING] = "missing",	    [KA_STATE_DOZING] = "dozing",
+		[KA_STATE_SLEEP] = "asleep",
+	};
+
+	return state < RTE_DIM(names) ? names[state] : "unknown";
+}
+
+static void
+print_cores(const struct stats_config *config, FILE *to)
+{
+	const struct ka_shm_monitor *totals = monitor_totals(config->monitor);
+
+	fprintf(to, "Core statistics ====================================\n");
+	for (size_t i = 0; i < config->nb_workers; i++) {
+		unsigned int lcore = config->workers[i]->lcore;
+		const struct ka_shm_core *core = monitor_core(config->monitor, lcore);
+
+		fprintf(to,
+			"Core %u: %s, deaths %" PRIu64 ", restarts %" PRIu64
+			", recoveries %" PRIu64 ", longest outage %.1f ms\n",
+			lcore, state_name(core->state), core->deaths, core->restarts,
+			core->recoveries, (double)core->longest_outage_ns / 1e6);
+	}
+	fprintf(to, "Total deaths: %" PRIu64 "\nTotal restarts: %" PRIu64 "\n", totals->deaths,
+		totals->restarts);
+	if (totals->late_ticks != 0)
+		fprintf(to, "Late pings: %" PRIu64 ", the latest by %.1f ms\n",
+			totals->late_ticks, (double)totals->longest_late_ns / 1e6);
+}
+
+static void
+print_table(const struct stats_config *config)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	if (to == NULL)
+		return;
+	fputs(output_is_terminal() ? TERMINAL_REDRAW : "", to);
+	print_ports(config, to);
+	if (config->monitor != NULL)
+		print_cores(config, to);
+	if (output_lost_lines() != 0)
+		fprintf(to, "Lines of output lost: %" PRIu64 "\n", output_lost_lines());
+	fprintf(to, "====================================================\n");
+	if (fclose(to) == 0)
+		output_print("%s", text);
+	free(text);
+}
+
+static void
+print_periodically(struct rte_timer *timer, void *stats)
+{
+	RTE_SET_USED(timer);
+	print_table(&((const struct stats *)stats)->config);
+}
+
+struct stats *
+stats_start(const struct stats_config *config)
+{
+	struct stats *stats = rte_zmalloc("stats", sizeof(*stats), RTE_CACHE_LINE_SIZE);
+
+	if (stats == NULL)
+		return NULL;
+	stats->config = *config;
+	rte_timer_init(&stats->timer);
+	if (config->period_s != 0)
+		rte_timer_reset(&stats->timer, config->period_s * rte_get_timer_hz(), PERIODICAL,
+				rte_lcore_id(), print_periodically, stats);
+	return stats;
+}
+
+void
+stats_stop(struct stats *stats)
+{
+	if (stats == NULL)
+		return;
+	rte_timer_stop_sync(&stats->timer);
+	if (stats->config.period_s != 0)
+		print_table(&stats->config);
+	rte_free(stats);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef STATS_H
+#define STATS_H
+
+/*
+ * The statistics table: redrawn on a terminal, appended plainly elsewhere.
+ */
+
+#include <stddef.h>
+
+#include "forward.h"
+#include "monitor.h"
+
+/** What the table shows. */
+struct stats_config {
+	unsigned int period_s;		       /**< Seconds between two tables; 0 = none. */
+	struct forward_lcore *const *workers;  /**< Not owned. */
+	size_t nb_workers;
+	const struct monitor *monitor;	       /**< NULL: keepalive is off. Not owned. */
+};
+
+/** Opaque. */
+struct stats;
+
+/**
+ * Print the table every period_s seconds, by an rte_timer of the calling lcore.
+ *
+ * @return to be given to stats_stop(), or NULL without memory.
+ */
+struct stats *stats_start(const struct stats_config *config);
+
+/** Print the last table unless there are none, and free. NULL is allowed. */
+void stats_stop(struct stats *stats);
+
+#endif /* STATS_H */

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""System tests: the real programs on real frames. Run by `tests/system/run.sh BUILD_DIR [-k NAME]`.
+
+run.sh gives them a /dev/shm, a network, a runtime folder and process ids of their own. A test asks
+for what it needs by the name of a fixture; whatever a fixture made is ended and checked after the
+test, and the output of every program is shown when the test fails.
+
+    forwarder(args, vdevs=[...], lcores="0@0,1@1", eal=[...], hook=hook, ...) -> Forwarder
+        Starts l2fwd-keepalive and waits until its workers run (started=False: does not wait).
+        Two net_null ports, two lcores, a --file-prefix of its own (file_prefix=None: none), and
+        `--demo-lifetime 0 -T 0` unless args say otherwise (quiet=False: exactly args).
+    agent(args) -> Agent
+        Starts ka-agent; agent(forwarder=fwd) for the segment of a forwarder.
+    start(argv, ...) -> Process
+        Any other program.
+    hook -> Hook
+        Makes lcores spin, sleep, lose heartbeats or stall on demand (preload/keepalive_hook.c).
+    tap_path, veth_path -> Path
+        Two namespaces with the forwarder between: vdevs=tap_path.vdevs, then tap_path.attach().
+    build -> Build
+        The binaries, and build.sanitized (then slow: times are not to be judged).
+
+    def test_w18_hung_worker_does_not_stop_the_end(forwarder, hook):
+        fwd = forwarder(["-p", "3", "-K", "5"], hook=hook)
+        segment = fwd.segment()
+        hook.hold(fwd.worker_of(port=0), Mode.SPIN)
+        segment.wait(lambda now: now.monitor.deaths == 1, "the death")
+        assert fwd.terminate(timeout=5) == 0
+        assert objects() == []
+
+A Process (support/process.py) has wait_line(regex), lines(regex), wait_exit(), terminate(), kill(),
+freeze(), thaw(), signal(), pause_reading(), resume_reading(), type(), threads(), raw(); outputs can
+be pipes, blocked pipes or a terminal: stdout="pipe" | "blocked" | "pty". A Segment
+(support/segment.py) has snapshot(), wait(), events(), credit(), legacy_state(). A condition is
+waited for with wait_until(predicate, what, timeout); there are no sleeps in tests.
+
+Timestamps of lines and of the segment are of one clock: time.monotonic() and CLOCK_MONOTONIC.
+A program that does not obey SIGTERM after the test, and any report of a sanitizer, is an error.
+KA_TEST_HUGE=1 takes huge pages; KA_TEST_BUILD is the build directory.
+"""
+
+import itertools
+import os
+
+import pytest
+
+from support import hook as hook_module
+from support.build import Build
+from support.network import TapPath, VethPath
+from support.process import Process
+from support.programs import Agent, Forwarder
+from support.segment import SHM
+
+_number = itertools.count(1)
+_made = pytest.StashKey[list]()
+
+
+def pytest_configure(config):
+    if os.environ.get("KA_TEST_WORLD") != "private":
+        pytest.exit("start me as tests/system/run.sh BUILD_DIR [pytest arguments]", 2)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what the programs said in the report of a test that failed."""
+    report = (yield).get_result()
+    if report.failed:
+        for process in item.stash.get(_made, []):
+            if isinstance(process, Process):
+                report.sections.append((process.name, process.report()))
+
+
+@pytest.fixture(scope="session")
+def build():
+    return Build(os.environ["KA_TEST_BUILD"])
+
+
+@pytest.fixture(scope="session")
+def hook_library(tmp_path_factory):
+    return hook_module.build(tmp_path_factory.mktemp("preload"))
+
+
+@pytest.fixture
+def _running(request):
+    """What this test made and must be closed, last one first; then complaints are raised."""
+    made = request.node.stash.setdefault(_made, [])
+    yield made
+    complaints = [text for thing in reversed(made) for text in thing.close() or []]
+    for path in SHM.iterdir():  # Of killed programs: nothing may leak into the next test.
+        path.unlink()
+    assert complaints == [], "\n".join(complaints)
+
+
+@pytest.fixture
+def start(_running, build, tmp_path):
+    def start_program(argv, *, kind=Process, preload=(), env=None, **process):
+        reports = tmp_path / "sanitizer"
+        reports.mkdir(exist_ok=True)
+        reports.chmod(0o777)  # For programs that run as another user.
+        process["env"] = build.environment(reports, preload, env)
+        process["report_dir"] = reports
+        started = kind(argv, **process)
+        _running.append(started)
+        return started
+    return start_program
+
+
+@pytest.fixture
+def forwarder(start, build):
+    def start_forwarder(args=(), *, started=True, hook=None, preload=(), env=None, file_prefix="",
+                        **options):
+        if file_prefix == "":
+            file_prefix = f"t{os.getpid()}-{next(_number)}"
+        if hook is not None:
+            preload = [hook.library, *preload]
+            env = {"KA_HOOK": str(hook.path), **(env or {})}
+        fwd = start(args, preload=preload, env=env, file_prefix=file_prefix,
+                    kind=lambda argv, **rest: Forwarder(build, argv, **rest), **options)
+        return fwd.wait_started() if started else fwd
+    return start_forwarder
+
+
+@pytest.fixture
+def agent(start, build):
+    def start_agent(args=(), *, forwarder=None, **options):
+        if forwarder is not None:
+            args = ["--shm-name", forwarder.shm_name, *args]
+        return start(args, kind=lambda argv, **rest: Agent(build, argv, **rest), **options)
+    return start_agent
+
+
+@pytest.fixture
+def hook(_running, hook_library, tmp_path):
+    control = hook_module.Hook(hook_library, tmp_path / "hook")
+    yield control
+    control.release_all()  # Before the forwarder is told to end.
+    control.close()
+
+
+@pytest.fixture
+def tap_path(_running):
+    path = TapPath(next(_number))
+    _running.append(path)
+    return path
+
+
+@pytest.fixture
+def veth_path(_running):
+    path = VethPath(next(_number))
+    _running.append(path)
+    return path
