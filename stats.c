@@ -115,7 +115,7 @@ print_cores(const struct stats_config *config, FILE *to)
 	fprintf(to, "Total deaths: %" PRIu64 "\nTotal restarts: %" PRIu64 "\n", totals->deaths,
 		totals->restarts);
 	if (totals->late_ticks != 0)
-		fprintf(to, "Late pings: %" PRIu64 ", the latest by %.1f ms\n",
+		fprintf(to, "Late pings: %" PRIu64 ", the longest by %.1f ms\n",
 			totals->late_ticks, (double)totals->longest_late_ns / 1e6);
 }
 

@@ -7,6 +7,7 @@
  * it: whether the owner lives, and whether its monitor ticks.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -272,8 +273,8 @@ watch_turn(struct agent *agent)
 	char why[128];
 	int rc;
 
-	rc = ka_shm_wait(watch->reader, report_pulse_deadline(&watch->pulse, &watch->patience,
-							      ka_shm_now_ns()));
+	rc = ka_shm_wait(watch->reader,
+			 report_pulse_deadline(&watch->pulse, &watch->patience, ka_shm_now_ns()));
 	if (rc == 0 && watch->legacy)
 		say_legacy_deaths(agent);
 	else if (rc == 0)
@@ -393,8 +394,8 @@ attach(struct agent *agent)
 	bool known = false;
 
 	memset(watch, 0, sizeof(*watch));
-	refusal.error = ka_shm_open(&watch->reader, agent->options.name, KA_SHM_ATTACH,
-				    &refusal.complaint);
+	refusal.error =
+		ka_shm_open(&watch->reader, agent->options.name, KA_SHM_ATTACH, &refusal.complaint);
 	if (refusal.error == 0 && is_leftover(watch->reader)) {
 		identity = ka_shm_identity(watch->reader);
 		refusal.error = -EOWNERDEAD;
@@ -475,6 +476,7 @@ main(int argc, char *argv[])
 	static char buffer[TEXT_LINE_MAX];
 	static struct agent agent;
 	char error[AGENT_ERROR_MAX];
+	enum code code;
 
 	/* With a buffer of its own, so that a line goes out in one piece. */
 	setvbuf(stdout, buffer, _IOLBF, sizeof(buffer));
@@ -490,5 +492,6 @@ main(int argc, char *argv[])
 	case AGENT_RUN:
 		break;
 	}
-	return (int)check_output(agent.output_error, run(&agent));
+	code = run(&agent);
+	return (int)check_output(agent.output_error, code);
 }

@@ -109,8 +109,9 @@ static enum agent_action
 settle_name(struct agent_options *options, char error[AGENT_ERROR_MAX])
 {
 	if (options->shm_name != NULL && options->file_prefix != NULL)
-		return refuse(error, "-n %." SHOWN_MAX "s and -f %." SHOWN_MAX
-				     "s name two segments; give one of them",
+		return refuse(error,
+			      "-n %." SHOWN_MAX "s and -f %." SHOWN_MAX
+			      "s name two segments; give one of them",
 			      options->shm_name, options->file_prefix);
 	if (options->shm_name != NULL) {
 		if (!ka_shm_name_is_valid(options->shm_name))
@@ -163,7 +164,9 @@ agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 		}
 	}
 	if (optind < argc)
-		return refuse(error, "'%." SHOWN_MAX "s' is not an option; ka-agent takes no operands; "
-			      SEE_HELP, argv[optind]);
+		return refuse(error,
+			      "'%." SHOWN_MAX
+			      "s' is not an option; ka-agent takes no operands; " SEE_HELP,
+			      argv[optind]);
 	return settle_name(options, error);
 }

@@ -131,8 +131,8 @@ report_nb_cores(const struct ka_shm_snapshot *snapshot, bool legacy)
 	unsigned int nb = 0;
 
 	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++)
-		if (legacy ? snapshot->core[i].state != KA_STATE_UNUSED
-			   : snapshot->core[i].launched_ns != 0)
+		if (legacy ? snapshot->core[i].state != KA_STATE_UNUSED :
+			     snapshot->core[i].launched_ns != 0)
 			nb++;
 	return nb;
 }
@@ -174,7 +174,7 @@ report_deaths(struct report_list *list, struct report_seen *seen,
 	      const struct ka_shm_snapshot *snapshot)
 {
 	unsigned int nb = nb_events_after(snapshot, seen->events);
-	unsigned int in_ring[KA_SHM_MAX_LCORES] = {0};
+	unsigned int in_ring[KA_SHM_MAX_LCORES] = { 0 };
 	uint64_t left[KA_SHM_MAX_LCORES];
 	const struct ka_shm_event *death;
 	bool sane = count_unseen(left, seen, snapshot);
@@ -255,8 +255,8 @@ report_event_counts(struct report *report, const struct ka_shm_event *event,
 void
 report_patience_of(struct report_patience *patience, uint64_t period_ns, bool follow)
 {
-	uint64_t stall_ns = period_ns > UINT64_MAX / STALL_PERIODS ? UINT64_MAX
-								   : period_ns * STALL_PERIODS;
+	uint64_t stall_ns =
+		period_ns > UINT64_MAX / STALL_PERIODS ? UINT64_MAX : period_ns * STALL_PERIODS;
 
 	patience->stall_ns = stall_ns > STALL_MIN_NS ? stall_ns : STALL_MIN_NS;
 	patience->give_up_ns = patience->stall_ns > GIVE_UP_NS ? patience->stall_ns : GIVE_UP_NS;
@@ -333,8 +333,8 @@ report_pulse_deadline(const struct report_pulse *pulse, const struct report_pati
 		      uint64_t now_ns)
 {
 	uint64_t slice_end = add_saturating(now_ns, REPORT_SLICE_NS);
-	uint64_t due = add_saturating(pulse->alive_ns, pulse->stalled ? patience->give_up_ns
-								      : patience->stall_ns);
+	uint64_t due = add_saturating(pulse->alive_ns,
+				      pulse->stalled ? patience->give_up_ns : patience->stall_ns);
 
 	if (due < pulse->lenient_ns)
 		due = pulse->lenient_ns;

@@ -88,7 +88,7 @@ struct report_seen {
 
 /** Events to tell, oldest first; they point into the snapshot. */
 struct report_events {
-	uint64_t untold;  /**< Events before these that the ring has lost. */
+	uint64_t untold; /**< Events before these that the ring has lost. */
 	unsigned int nb_events;
 	const struct ka_shm_event *event[KA_SHM_EVENTS];
 };
@@ -176,8 +176,8 @@ void report_patience_of(struct report_patience *patience, uint64_t period_ns, bo
 void report_patience_legacy(struct report_patience *patience, bool follow);
 
 /** Begin to watch a pulse. @param beat_ns  0 = it never ticked yet. */
-void report_pulse_start(struct report_pulse *pulse, uint64_t ticks, uint64_t beat_ns,
-			uint64_t now_ns);
+void
+report_pulse_start(struct report_pulse *pulse, uint64_t ticks, uint64_t beat_ns, uint64_t now_ns);
 
 /**
  * Look at the pulse.
@@ -186,9 +186,9 @@ void report_pulse_start(struct report_pulse *pulse, uint64_t ticks, uint64_t bea
  *   against the monitor.
  * @param duration_ns  set for STALLED (silent so long) and BACK (was away so long).
  */
-enum report_verdict report_pulse_look(struct report_pulse *pulse,
-				      const struct report_patience *patience, uint64_t ticks,
-				      uint64_t beat_ns, uint64_t now_ns, uint64_t *duration_ns);
+enum report_verdict
+report_pulse_look(struct report_pulse *pulse, const struct report_patience *patience,
+		  uint64_t ticks, uint64_t beat_ns, uint64_t now_ns, uint64_t *duration_ns);
 
 /** When to look again: at the end of a slice, or before when a verdict may fall due. */
 uint64_t report_pulse_deadline(const struct report_pulse *pulse,

@@ -55,8 +55,8 @@ owner_of(char word[2 * SHORT_MAX], const struct report *report)
 static void
 exact_ms(char word[SHORT_MAX], uint64_t ns)
 {
-	int length = snprintf(word, SHORT_MAX, "%" PRIu64 ".%06" PRIu64, ns / NS_PER_MS,
-			      ns % NS_PER_MS);
+	int length =
+		snprintf(word, SHORT_MAX, "%" PRIu64 ".%06" PRIu64, ns / NS_PER_MS, ns % NS_PER_MS);
 
 	while (word[length - 1] == '0')
 		word[--length] = '\0';
@@ -115,8 +115,10 @@ put_attached(FILE *out, const struct report *report)
 		snprintf(cores, sizeof(cores), "%" PRIu64 " core%s", report->count,
 			 plural(report->count));
 	if (report->identity == NULL) {
-		fprintf(out, "Watching %s: the original l2fwd-keepalive of DPDK, %s, which counts "
-			     "no deaths.\n", report->name, cores);
+		fprintf(out,
+			"Watching %s: the original l2fwd-keepalive of DPDK, %s, which counts "
+			"no deaths.\n",
+			report->name, cores);
 		return;
 	}
 	program_of(program, report, true);
@@ -212,8 +214,10 @@ put_line(FILE *out, const struct report *report)
 			report->count, plural(report->count), KA_SHM_EVENTS);
 		break;
 	case REPORT_CORRUPT:
-		fprintf(out, "Segment %s is corrupt: a counter went backwards or leapt. Counting "
-			     "anew.\n", report->name);
+		fprintf(out,
+			"Segment %s is corrupt: a counter went backwards or leapt. Counting "
+			"anew.\n",
+			report->name);
 		break;
 	case REPORT_STALLED:
 		fprintf(out, "Monitor stalled: no tick for %" PRIu64 " ms.\n",
@@ -316,7 +320,8 @@ text_refusal(char line[TEXT_REFUSAL_MAX], const struct text_refusal *refusal,
 		break;
 	case -EPROTONOSUPPORT:
 		snprintf(line, TEXT_REFUSAL_MAX,
-			 "segment %s is of version %" PRIu32 ", this ka-agent reads version %d; use "
+			 "segment %s is of version %" PRIu32
+			 ", this ka-agent reads version %d; use "
 			 "the one that came with that l2fwd-keepalive",
 			 name, complaint->version_major, KA_SHM_VERSION_MAJOR);
 		break;
@@ -327,10 +332,11 @@ text_refusal(char line[TEXT_REFUSAL_MAX], const struct text_refusal *refusal,
 			 name, holder);
 		break;
 	case -EINVAL:
-		snprintf(line, TEXT_REFUSAL_MAX,
-			 "segment %s is not a shared-memory object but something else of that name; "
-			 "remove it or give another by -n or -f",
-			 name);
+		snprintf(
+			line, TEXT_REFUSAL_MAX,
+			"segment %s is not a shared-memory object but something else of that name; "
+			"remove it or give another by -n or -f",
+			name);
 		break;
 	default:
 		snprintf(line, TEXT_REFUSAL_MAX, "segment %s cannot be opened: %s", name,

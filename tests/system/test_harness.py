@@ -2,6 +2,7 @@
 """The tests' own ground: a harness that cannot fail would prove nothing."""
 
 import fcntl
+import errno
 import os
 import signal
 import socket
@@ -10,7 +11,9 @@ import pytest
 
 from support import frames
 from support.deadline import holds_for, wait_until
+from support.hook import Mode
 from support.network import mac_of_port
+from support.segment import State
 
 
 def test_a_line_is_found_by_pattern_stream_and_count(start):
@@ -96,3 +99,31 @@ def test_the_world_is_private():
     assert [name for _, name in socket.if_nameindex()] == ["lo"]
     assert os.listdir("/run/netns") == os.listdir("/run/dpdk") == os.listdir("/dev/shm") == []
     assert os.getppid() == 1
+
+
+def test_a_worker_is_held_delayed_and_released_by_the_hook(forwarder, hook):
+    fwd = forwarder(["-p", "3", "-K", "5"], hook=hook)
+    segment = fwd.segment()
+    worker = fwd.worker_of(port=0)
+    wait_until(lambda: hook.marks(worker) > 1000 and hook.pings > 3, "heartbeats and pings")
+
+    for mode in (Mode.SPIN, Mode.SLEEP):
+        deaths = segment.monitor().deaths
+        hook.hold(worker, mode)
+        segment.wait(lambda now, deaths=deaths: now.monitor.deaths > deaths, "a death")
+        hook.release(worker)
+        segment.wait(lambda now: now.core[worker].state == State.ALIVE, "the worker's return")
+
+    deaths = segment.monitor().deaths
+    hook.delay(worker, 0.1)
+    segment.wait(lambda now: now.monitor.deaths > deaths, "a death by delay")
+
+    hook.stall_pings(0.3)
+    times = hook.ping_times()
+    assert times == sorted(times) and max(b - a for a, b in zip(times, times[1:])) > 250e6
+
+
+def test_the_hook_makes_promiscuous_mode_fail(forwarder, hook):
+    hook.fail_promiscuous(errno.ENOTSUP)
+    fwd = forwarder(["-p", "3", "-K", "5"], hook=hook)
+    assert fwd.lines("promiscuous")

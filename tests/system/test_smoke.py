@@ -38,7 +38,7 @@ def test_frames_cross_and_sigterm_ends_in_good_order(forwarder, agent, tmp_path)
     assert list(now.watched()) == [fwd.worker_of(port=0)]
 
     assert fwd.terminate() == 0
-    assert watcher.wait_exit() == 3
+    assert watcher.wait_exit() == 0
     assert segment.snapshot().monitor.status == Status.STOPPED
     assert objects() == []
     received = frames.read_pcap(sink)

@@ -91,16 +91,26 @@ class Forwarder(Process):
 class Agent(Process):
     """ka-agent."""
 
-    REPORT = re.compile(r"(\d+) dead cores: (.*)")
+    REPORT = re.compile(r"^(\d+) dead cores: (.*)")
+    EARLIER = re.compile(r"^(\d+) deaths? before this agent came: (.*)")
+    _CORE = re.compile(r"(\d+)(?: \((\d+) times\))?[,.]")
 
     def __init__(self, build, args=(), **process):
         super().__init__([build.agent, *(str(arg) for arg in args)], **process)
 
-    def deaths(self):
-        """[lcore of each death reported], in order: "2 dead cores: 1, 3," gives [1, 3]."""
+    def _cores(self, pattern):
         result = []
-        for line in self.lines(self.REPORT):
-            cores = [int(core) for core in re.findall(r"\d+", line.match[2].split(" (")[0])]
+        for line in self.lines(pattern):
+            cores = [int(core) for core, times in self._CORE.findall(line.match[2])
+                     for _ in range(int(times or 1))]
             assert len(cores) == int(line.match[1]), f"number and list differ: {line.text!r}"
             result += cores
         return result
+
+    def deaths(self):
+        """[lcore of each death reported], in order: "2 dead cores: 1, 3," gives [1, 3]."""
+        return self._cores(self.REPORT)
+
+    def earlier_deaths(self):
+        """The same of the deaths from before it was attached."""
+        return self._cores(self.EARLIER)

@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Check everything that can be checked without running it: lint.sh [BUILD_DIR].
+#
+# One line a check, with what is wrong behind it, and a sum at the end; exits 1 when a check failed.
+# clang-tidy compiles as BUILD_DIR does (default: build-lint, which is made when it is not there).
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+build=${1:-}
+passed=0
+failed=0
+
+# All files of the project: tracked ones, and new ones that are not ignored.
+files() {
+	{
+		git ls-files --cached --others --exclude-standard 2>/dev/null ||
+			find . -type f -not -path './.git/*' -not -path './build*' -printf '%P\n'
+	} | sort -u | while IFS= read -r file; do
+		if [ -f "$file" ]; then echo "$file"; fi
+	done
+}
+
+mapfile -t all < <(files)
+c_files=()
+shell_files=()
+python_files=()
+for file in "${all[@]}"; do
+	case "$file" in
+	*.[ch]) c_files+=("$file") ;;
+	*.sh | .ci/run) shell_files+=("$file") ;;
+	*.py) python_files+=("$file") ;;
+	esac
+done
+
+# A check is a command that says nothing, or what is wrong and fails.
+check() {
+	local name=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		passed=$((passed + 1))
+		printf 'ok    %s\n' "$name"
+	else
+		failed=$((failed + 1))
+		printf 'FAIL  %s\n' "$name"
+		printf '%s\n' "$said" | head -n 60 | sed 's/^/      /'
+	fi
+}
+
+# True when grep finds nothing; a pattern, then files.
+nowhere() {
+	local pattern=$1
+	shift
+	! grep -nHIE -e "$pattern" -- "$@"
+}
+
+spdx_lines() {
+	local file rc=0
+	for file in "${all[@]}"; do
+		case "$file" in
+		LICENSE | *.md | *.pcap | .gitignore | .editorconfig) continue ;;
+		esac
+		if ! head -n 2 "$file" | grep -q 'SPDX-License-Identifier: BSD-3-Clause'; then
+			echo "$file: no SPDX line on top"
+			rc=1
+		fi
+	done
+	return $rc
+}
+
+last_lines() {
+	local file rc=0
+	for file in "${all[@]}"; do
+		if [ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ]; then
+			echo "$file: the last line has no end"
+			rc=1
+		fi
+	done
+	return $rc
+}
+
+formatted() {
+	local tool
+	tool=$(command -v clang-format-14 || command -v clang-format) || return 1
+	"$tool" --dry-run --Werror "${c_files[@]}"
+}
+
+python_parses() {
+	/usr/bin/python3 - "$@" <<-'END'
+		import ast, sys
+		for name in sys.argv[1:]:
+		    ast.parse(open(name).read(), name)
+	END
+}
+
+cppchecked() {
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j "$(nproc)" \
+		--enable=warning,performance,portability -D_GNU_SOURCE -D__x86_64__ -D__linux__ \
+		--suppress=missingInclude --suppress=unknownMacro --suppress=preprocessorErrorDirective \
+		"${c_files[@]}"
+}
+
+tidied() {
+	local sources
+	if [ -z "$build" ]; then
+		build="build-lint"
+		[ -f $build/build.ninja ] || meson setup $build . || return 1
+	fi
+	# Only what is compiled has a command there.
+	mapfile -t sources < <(/usr/bin/python3 - "$build/compile_commands.json" <<-'END'
+		import json, os, sys
+		for entry in json.load(open(sys.argv[1])):
+		    print(os.path.relpath(os.path.join(entry["directory"], entry["file"])))
+	END
+	)
+	# It counts the warnings that it suppressed; that is no news.
+	printf '%s\n' "${sources[@]}" | sort -u |
+		xargs -P "$(nproc)" -n 2 clang-tidy --quiet -p "$build" 2>&1 |
+		grep -vE '^[0-9]+ warnings? (generated|treated)|^$'
+	[ "${PIPESTATUS[2]}" -eq 0 ]
+}
+
+check "every file has an SPDX line" spdx_lines
+check "no blank ends a line" nowhere '[[:blank:]]$|'$'\r''$' "${all[@]}"
+check "every last line ends" last_lines
+check "nothing is left to be done" nowhere '\b(TODO|FIXME|XXX)\b' \
+	"${c_files[@]}" "${python_files[@]}"
+check "clang-format" formatted
+check "shellcheck" shellcheck "${shell_files[@]}"
+check "Python parses" python_parses "${python_files[@]}"
+check "pyflakes" pyflakes3 "${python_files[@]}"
+check "cppcheck" cppchecked
+check "clang-tidy" tidied
+
+echo "lint: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Install what is missing: setup.sh [build|demo|test|lint|hugepages]... (default: build).
+#
+# Asks nothing, uses sudo only when not root, and neither apt nor the network when nothing is
+# missing.
+set -euo pipefail
+
+declare -A packages=(
+	[build]="gcc meson ninja-build pkg-config libdpdk-dev libnuma-dev"
+	[demo]="iproute2 iputils-ping procps"
+	[test]="clang collectd-core ethtool iperf3 iproute2 iputils-ping libcmocka-dev procps
+		python3-pytest python3-scapy"
+	[lint]="clang-format clang-tidy cppcheck pyflakes3 shellcheck"
+)
+
+# Huge pages of 2 MiB that are enough for two small ports.
+huge_pages=128
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+is_installed() {
+	dpkg-query --show --showformat='${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'
+}
+
+install() {
+	local package missing=()
+
+	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+		echo "setup: no apt here; these must be there by other means: $*" >&2
+		return
+	fi
+	for package in "$@"; do
+		is_installed "$package" || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	echo "setup: installing ${missing[*]}"
+	as_root apt-get -qq update
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Everything here works without huge pages too, so this may fail and says so.
+reserve_huge_pages() {
+	local file=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages now
+
+	[ -r "$file" ] || return 0
+	now=$(cat "$file")
+	[ "$now" -eq 0 ] || return 0
+	if [ "$(id -u)" -eq 0 ]; then
+		{ echo "$huge_pages" >"$file"; } 2>/dev/null || true
+	else
+		echo "$huge_pages" | sudo -n tee "$file" >/dev/null 2>&1 || true
+	fi
+	now=$(cat "$file")
+	if [ "$now" -gt 0 ]; then
+		echo "setup: reserved $now huge pages; to give them back: echo 0 > $file"
+	else
+		echo "setup: no huge pages to be had, going on without"
+	fi
+}
+
+[ $# -gt 0 ] || set -- build
+wanted=()
+for group in "$@"; do
+	case "$group" in
+	build | demo | test | lint)
+		read -r -d '' -a list <<<"${packages[$group]}" || true
+		wanted+=("${list[@]}")
+		;;
+	hugepages)
+		reserve_huge_pages
+		;;
+	*)
+		echo "setup: '$group' is none of build, demo, test, lint, hugepages" >&2
+		exit 2
+		;;
+	esac
+done
+[ ${#wanted[@]} -eq 0 ] || install "${wanted[@]}"
