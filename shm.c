@@ -314,6 +314,29 @@ name_leads_to(const char *path, dev_t device, ino_t inode)
 	return lstat(path, &now) == 0 && now.st_dev == device && now.st_ino == inode;
 }
 
+/* What it means that an object of our name cannot be opened. Returns as replace_stale(). */
+static int
+cannot_open(int error, const char *path, struct ka_shm_holder *holder)
+{
+	struct stat found;
+
+	switch (error) {
+	case ENOENT:
+		return -EAGAIN;
+	case EACCES:
+		if (lstat(path, &found) != 0)
+			return errno == ENOENT ? -EAGAIN : -errno;
+		holder->uid = found.st_uid;
+		return found.st_uid != geteuid() ? -EPERM : -EACCES;
+	case EINVAL: /* shm_open(): a folder. */
+	case ELOOP:
+	case ENXIO: /* A socket. */
+		return -EEXIST;
+	default:
+		return -error;
+	}
+}
+
 /*
  * Someone's object has our name. Its lock tells whether its owner lives. Whoever gets that lock
  * may replace it, so two newcomers cannot both do so, and none can take away what the other has
@@ -328,9 +351,9 @@ replace_stale(const struct ka_shm_writer *writer, struct ka_shm_holder *holder)
 	int fd, rc = 0;
 
 	/* Without following links, whoever placed them: shm_open() sees to that. */
-	fd = shm_open(writer->name, O_RDWR | O_CLOEXEC, 0);
+	fd = shm_open(writer->name, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0);
 	if (fd < 0)
-		return errno == ENOENT ? -EAGAIN : errno == ELOOP ? -EEXIST : -errno;
+		return cannot_open(errno, writer->path, holder);
 	if (fstat(fd, &found) != 0)
 		rc = -errno;
 	else if (!S_ISREG(found.st_mode))
@@ -562,6 +585,8 @@ int
 ka_shm_open(struct ka_shm_reader **opened, const char *name, enum ka_shm_access access,
 	    struct ka_shm_complaint *complaint)
 {
+	/* O_NONBLOCK: a pipe of this name must not keep us waiting for its other end. */
+	int flags = (access == KA_SHM_ATTACH ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
 	struct ka_shm_complaint unheard;
 	struct ka_shm_reader *reader;
 	int rc;
@@ -575,8 +600,8 @@ ka_shm_open(struct ka_shm_reader **opened, const char *name, enum ka_shm_access 
 	if (reader == NULL)
 		return -ENOMEM;
 	path_of_name(reader->path, sizeof(reader->path), name);
-	reader->fd = shm_open(name, (access == KA_SHM_ATTACH ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
-	rc = reader->fd >= 0 ? 0 : errno == ELOOP ? -EINVAL : -errno;
+	reader->fd = shm_open(name, flags, 0);
+	rc = reader->fd >= 0 ? 0 : errno == ELOOP || errno == ENXIO ? -EINVAL : -errno;
 	if (rc == 0)
 		rc = check_object(reader, complaint);
 	if (rc == 0)

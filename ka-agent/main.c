@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <time.h>
 
@@ -99,19 +99,21 @@ complain(const char *what)
 
 /* ---- Saying ---- */
 
-/* Hand a report to every way out. */
+/* Hand a report to every way out. After an error there is none: the agent is about to end. */
 static void
 say(struct agent *agent, struct report *report)
 {
 	const struct watch *watch = &agent->watch;
-	int rc;
 
+	if (agent->output_error != 0)
+		return;
 	report->name = agent->options.name;
 	if (watch->reader != NULL && !watch->legacy)
 		report->identity = ka_shm_identity(watch->reader);
-	rc = text_write(stdout, report);
-	if (rc != 0 && agent->output_error == 0)
-		agent->output_error = rc;
+	agent->output_error = text_write(stdout, report);
+	/* Or exit() would try once more, and block if the reader does not read. */
+	if (agent->output_error != 0)
+		__fpurge(stdout);
 }
 
 static void

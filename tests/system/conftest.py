@@ -36,7 +36,7 @@ waited for with wait_until(predicate, what, timeout); there are no sleeps in tes
 
 Timestamps of lines and of the segment are of one clock: time.monotonic() and CLOCK_MONOTONIC.
 A program that does not obey SIGTERM after the test, and any report of a sanitizer, is an error.
-KA_TEST_HUGE=1 takes huge pages; KA_TEST_BUILD is the build directory.
+KA_TEST_HUGE=1 takes huge pages. Programs can be started as another user: start(..., user=65534).
 """
 
 import itertools
@@ -56,7 +56,7 @@ _made = pytest.StashKey[list]()
 
 
 def pytest_configure(config):
-    if os.environ.get("KA_TEST_WORLD") != "private":
+    if "KA_TEST_WORLD" not in os.environ:
         pytest.exit("start me as tests/system/run.sh BUILD_DIR [pytest arguments]", 2)
 
 
@@ -72,7 +72,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def build():
-    return Build(os.environ["KA_TEST_BUILD"])
+    return Build(os.environ["KA_TEST_WORLD"])
 
 
 @pytest.fixture(scope="session")
@@ -92,14 +92,10 @@ def _running(request):
 
 
 @pytest.fixture
-def start(_running, build, tmp_path):
+def start(_running, build):
     def start_program(argv, *, kind=Process, preload=(), env=None, **process):
-        reports = tmp_path / "sanitizer"
-        reports.mkdir(exist_ok=True)
-        reports.chmod(0o777)  # For programs that run as another user.
-        process["env"] = build.environment(reports, preload, env)
-        process["report_dir"] = reports
-        started = kind(argv, **process)
+        started = kind(argv, env=build.environment(preload, env), report_dir=build.reports,
+                       **process)
         _running.append(started)
         return started
     return start_program

@@ -35,15 +35,21 @@ enter() {
 inside() {
 	mount -t proc proc /proc
 	mount -t tmpfs -o mode=1777 tmpfs /dev/shm
-	for dir in /run/dpdk /run/netns; do
+	for dir in /run/dpdk /run/netns /run/ka-test; do
 		mkdir -p "$dir"
 		mount -t tmpfs -o mode=755 tmpfs "$dir"
 	done
+	# Programs that a test starts as another user may not get through to the build directory.
+	mkdir /run/ka-test/build
+	mkdir -m 1777 /run/ka-test/sanitizer
+	mount --bind "$KA_TEST_BUILD" /run/ka-test/build
+	install -m 644 "$here/support/leaks.supp" /run/ka-test/leaks.supp
+	export KA_TEST_WORLD=/run/ka-test
 	# Neighbour discovery and router solicitations would be counted as frames of the tests.
 	sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 || true
 	ip link set lo up
 	cd "$here"
-	export PYTHONDONTWRITEBYTECODE=1 KA_TEST_WORLD=private
+	export PYTHONDONTWRITEBYTECODE=1
 	local rc=0
 	/usr/bin/python3 -m pytest "$@" || rc=$?
 	exit "$rc"

@@ -8,14 +8,14 @@ import re
 import subprocess
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-
 
 class Build:
-    """A meson build directory."""
+    """A meson build directory, as run.sh shows it to every user under `world`."""
 
-    def __init__(self, directory):
-        self.directory = Path(directory)
+    def __init__(self, world):
+        self.world = Path(world)
+        self.directory = self.world / "build"
+        self.reports = self.world / "sanitizer"
         self.forwarder = self.directory / "l2fwd-keepalive"
         self.agent = self.directory / "ka-agent"
 
@@ -36,14 +36,14 @@ class Build:
         found = re.search(r"libasan\S* => (\S+)", out)
         return [found[1]] if found else []
 
-    def environment(self, report_dir, preload=(), extra=None):
-        """Environment for a program of this build; sanitizer reports go to report_dir."""
+    def environment(self, preload=(), extra=None):
+        """Environment for a program of this build; sanitizer reports go to self.reports."""
         env = dict(os.environ)
         if preload:
             env["LD_PRELOAD"] = ":".join(str(path) for path in [*self._runtime, *preload])
-        common = f"halt_on_error=1:exitcode=99:log_path={report_dir}/sanitizer"
+        common = f"halt_on_error=1:exitcode=99:log_path={self.reports}/report"
         env["ASAN_OPTIONS"] = f"{common}:detect_leaks=1"
         env["UBSAN_OPTIONS"] = f"{common}:print_stacktrace=1"
-        env["LSAN_OPTIONS"] = f"suppressions={HERE}/leaks.supp:print_suppressions=0"
+        env["LSAN_OPTIONS"] = f"suppressions={self.world}/leaks.supp:print_suppressions=0"
         env.update(extra or {})
         return env
