@@ -170,6 +170,10 @@ tell_plan(const struct app *app)
 
 	if (app->plan.has_odd)
 		output_print("Notice: odd number of ports in portmask.\n");
+	for (unsigned int port = 0; options->portmask_given && port < OPTIONS_MAX_PORTS; port++)
+		if (portmask_has(&options->portmask, port) && !plan_has(&app->plan, port))
+			output_print("Notice: port %u is in no pair of --portmap: not used.\n",
+				     port);
 	if (options->check_period_ns == 0)
 		RTE_LOG(INFO, L2FWD, "keepalive is off (-K 0): nobody is watched, no segment\n");
 	else if (options->demo_lifetime_ns != 0)

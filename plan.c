@@ -65,3 +65,12 @@ plan_workers(struct plan *plan, size_t workers, unsigned int ports_per_lcore)
 	plan->nb_workers = plan->nb_ports == 0 ? 0 : plan->port[plan->nb_ports - 1].worker + 1;
 	return 0;
 }
+
+bool
+plan_has(const struct plan *plan, unsigned int port)
+{
+	for (size_t i = 0; i < plan->nb_ports; i++)
+		if (plan->port[i].port == port)
+			return true;
+	return false;
+}

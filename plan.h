@@ -55,4 +55,7 @@ int plan_pairs(struct plan *plan, const struct portmask *ports, const struct por
  */
 size_t plan_workers(struct plan *plan, size_t workers, unsigned int ports_per_lcore);
 
+/** Whether a port is in use. */
+bool plan_has(const struct plan *plan, unsigned int port);
+
 #endif /* PLAN_H */

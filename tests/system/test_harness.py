@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tests' own ground: a harness that cannot fail would prove nothing."""
 
-import fcntl
 import errno
 import os
 import signal

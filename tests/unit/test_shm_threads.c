@@ -23,9 +23,10 @@
 
 #define NB_READERS 2
 
-/* Snapshots a reader wants to have compared, and changes that must lie between its first and last. */
-#define SNAPSHOTS 2000
-#define CHANGES 2000
+/* A reader compares for this long, and then until it had so many snapshots over so many changes. */
+#define RACE_NS NS_PER_S
+#define SNAPSHOTS 1000
+#define CHANGES 1000
 
 /* A core that changes every time; the others take turns. */
 #define BUSY_CORE 5
@@ -152,15 +153,23 @@ is_of_one_moment(const struct ka_shm_snapshot *snapshot, char fault[128])
 	return true;
 }
 
+static bool
+is_enough(const struct finding *finding, uint64_t elapsed_ns)
+{
+	if (elapsed_ns > DEADLINE_NS)
+		return true;
+	return elapsed_ns > RACE_NS && finding->snapshots >= SNAPSHOTS &&
+	       finding->last >= finding->first + CHANGES;
+}
+
 static void *
 read_snapshots(void *argument)
 {
 	struct finding *finding = argument;
 	struct ka_shm_snapshot snapshot;
-	uint64_t give_up = ka_shm_now_ns() + DEADLINE_NS;
+	uint64_t start = ka_shm_now_ns();
 
-	while (ka_shm_now_ns() < give_up && finding->fault[0] == '\0' &&
-	       (finding->snapshots < SNAPSHOTS || finding->last < finding->first + CHANGES)) {
+	while (finding->fault[0] == '\0' && !is_enough(finding, ka_shm_now_ns() - start)) {
 		uint64_t before = finding->last;
 
 		if (ka_shm_snapshot(finding->reader, &snapshot) != 0) {
