@@ -84,7 +84,8 @@ static const char usage[] =
 	"                              with EAL's --file-prefix X)\n"
 	"      --shm-mode OCTAL        its permission bits, 0600 to 0777, always with the\n"
 	"                              owner's 0600 (default: 0600)\n"
-	"      --shm-group GROUP       its group, by name or number (default: the process's)\n"
+	"      --shm-group GROUP       its group, by name or number (default: that of\n"
+	"                              the process)\n"
 	"\n"
 	"Other:\n"
 	"  -h, --help                  print this and exit\n"
@@ -212,7 +213,7 @@ read_time(const char *value, uint64_t unit_ns, uint64_t max, uint64_t *ns, char 
 static bool
 read_check_period(struct options *options, const char *value, char why[WHY_MAX])
 {
-	uint64_t ns;
+	uint64_t ns = 0;
 
 	if (!read_time(value, NS_PER_MS, PERIOD_MAX, &ns, why))
 		return false;

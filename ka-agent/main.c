@@ -91,10 +91,17 @@ catch_signals(void)
 	sigaction(SIGPIPE, &action, NULL);
 }
 
+/* One line on stderr, and one only: a value may have brought line breaks with it. */
 static void
 complain(const char *what)
 {
-	fprintf(stderr, "ka-agent: %s\n", what);
+	char line[TEXT_REFUSAL_MAX];
+
+	snprintf(line, sizeof(line), "%s", what);
+	for (char *c = line; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ')
+			*c = '?';
+	fprintf(stderr, "ka-agent: %s\n", line);
 }
 
 /* ---- Saying ---- */

@@ -114,9 +114,10 @@ tidied() {
 		    print(os.path.relpath(os.path.join(entry["directory"], entry["file"])))
 	END
 	)
-	# It counts the warnings that it suppressed; that is no news.
+	# One file a run: with several it mistakes a va_list of the second for not initialized. It
+	# counts the warnings that it suppressed; that is no news.
 	printf '%s\n' "${sources[@]}" | sort -u |
-		xargs -P "$(nproc)" -n 2 clang-tidy --quiet -p "$build" 2>&1 |
+		xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p "$build" 2>&1 |
 		grep -vE '^[0-9]+ warnings? (generated|treated)|^$'
 	[ "${PIPESTATUS[2]}" -eq 0 ]
 }

@@ -10,17 +10,19 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shm.h"
 
-#define PING_NS (5 * NS_PER_MS)
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
+#define PING_NS (5 * NS_PER_MS)
 
 /* Nothing that a test asks for takes longer: a day in milliseconds, a million rounds. */
 #define NUMBER_MAX 86400000
@@ -30,20 +32,22 @@ static const char usage[] =
 	"    create, publish and destroy the segment N times\n"
 	"segment_tool hold NAME\n"
 	"    publish, print READY, ping every 5 ms until SIGTERM or the end of stdin, then destroy\n"
-	"    on stdin: dead LCORE, alive LCORE, gone LCORE, stall MS; each is answered by OK\n"
+	"    on stdin: dead LCORE, alive LCORE, gone LCORE, stall MS\n"
 	"segment_tool legacy NAME\n"
-	"    make a segment as DPDK's original does, print READY, leave it behind at the end\n"
-	"    on stdin: dead LCORE, alive LCORE, post, quit; each is answered by OK\n"
+	"    make a segment as DPDK's original does, print READY; remove it at SIGTERM, the end\n"
+	"    of stdin or quit\n"
+	"    on stdin: dead LCORE, alive LCORE, post, quit\n"
 	"segment_tool hammer NAME SECONDS\n"
-	"    open, snapshot and close without a pause; print how often that did what\n";
+	"    open, snapshot and close without a pause; print how often that did what\n"
+	"A line on stdin is answered by OK when it is done, by WHAT? when it is not understood.\n";
 
-static sig_atomic_t ended;
+static _Atomic bool ended;
 
 static void
 end(int number)
 {
 	(void)number;
-	ended = 1;
+	ended = true;
 }
 
 static int
@@ -112,7 +116,7 @@ churn(const char *name, long rounds)
 {
 	struct owner owner;
 
-	for (long i = 0; i < rounds; i++) {
+	for (long i = 0; i < rounds && !ended; i++) {
 		int rc = publish(&owner, name);
 
 		if (rc != 0)
@@ -125,9 +129,19 @@ churn(const char *name, long rounds)
 static void
 ping(struct owner *owner)
 {
+	uint64_t now = ka_shm_now_ns();
+
 	owner->monitor.ticks++;
-	owner->monitor.beat_ns = ka_shm_now_ns();
+	owner->monitor.beat_ns = now;
 	ka_shm_begin(owner->writer);
+	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++) {
+		struct ka_shm_core *core = &owner->core[lcore];
+
+		if (core->state != KA_STATE_ALIVE)
+			continue;
+		core->last_seen_ns = core->last_seen_tsc = now;
+		ka_shm_write_core(owner->writer, lcore, core);
+	}
 	ka_shm_write_monitor(owner->writer, &owner->monitor);
 	ka_shm_end(owner->writer);
 }
@@ -172,8 +186,7 @@ live(struct owner *owner, unsigned int lcore, uint64_t now)
 		ka_shm_add_event(owner->writer, &event);
 	}
 	core->state = KA_STATE_ALIVE;
-	core->last_seen_ns = now;
-	core->last_seen_tsc = now;
+	core->last_seen_ns = core->last_seen_tsc = now;
 }
 
 /* Give a core a new state, as the forwarder would. False if there is no such state. */
@@ -259,6 +272,18 @@ take_line(struct lines *lines, char line[256])
 	return true;
 }
 
+/* Signals that end the program come while it listens, and at no other moment. */
+static void
+block_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 /* Read what there is until deadline_ns. False at the end of stdin or of the program. */
 static bool
 listen_until(struct lines *lines, uint64_t deadline_ns)
@@ -268,17 +293,19 @@ listen_until(struct lines *lines, uint64_t deadline_ns)
 	int64_t left_ns = deadline_ns > now ? (int64_t)(deadline_ns - now) : 0;
 	const struct timespec left = { .tv_sec = left_ns / (int64_t)NS_PER_S,
 				       .tv_nsec = left_ns % (int64_t)NS_PER_S };
+	sigset_t none_blocked;
 	ssize_t length;
 
-	if (ppoll(&ready, 1, &left, NULL) <= 0)
-		return ended == 0;
+	sigemptyset(&none_blocked);
+	if (ppoll(&ready, 1, &left, &none_blocked) <= 0)
+		return !ended;
 	if (lines->length == sizeof(lines->text))
 		return false;
 	length = read(STDIN_FILENO, lines->text + lines->length,
 		      sizeof(lines->text) - lines->length);
 	if (length > 0)
 		lines->length += (size_t)length;
-	return length > 0 && ended == 0;
+	return length > 0 && !ended;
 }
 
 static void
@@ -294,9 +321,11 @@ hold(const char *name)
 	struct owner owner;
 	struct lines lines = { 0 };
 	char line[256];
-	int rc = publish(&owner, name);
 	uint64_t next;
+	int rc;
 
+	block_signals();
+	rc = publish(&owner, name);
 	if (rc != 0)
 		return complain(name, rc);
 	printf("READY\n");
@@ -362,23 +391,24 @@ make_legacy(const char *name)
 static int
 legacy(const char *name)
 {
-	struct ka_shm_legacy *segment = make_legacy(name);
+	struct ka_shm_legacy *segment;
 	struct lines lines = { 0 };
 	char line[256];
+	bool quit = false;
 
+	block_signals();
+	segment = make_legacy(name);
 	if (segment == NULL)
 		return complain(name, -errno);
 	printf("READY\n");
 	fflush(stdout);
-	while (listen_until(&lines, UINT64_MAX / 2)) {
-		while (take_line(&lines, line)) {
-			if (strcmp(line, "quit") == 0) {
-				answer(true);
-				return 0;
-			}
-			answer(obey_legacy(segment, line));
+	while (!quit && listen_until(&lines, UINT64_MAX / 2)) {
+		while (!quit && take_line(&lines, line)) {
+			quit = strcmp(line, "quit") == 0;
+			answer(quit || obey_legacy(segment, line));
 		}
 	}
+	shm_unlink(name);
 	return 0;
 }
 
@@ -393,7 +423,7 @@ hammer(const char *name, long seconds)
 	struct ka_shm_reader *reader;
 	int first_error = 0;
 
-	while (ka_shm_now_ns() < until && ended == 0) {
+	while (ka_shm_now_ns() < until && !ended) {
 		int rc = ka_shm_open(&reader, name, KA_SHM_LOOK, NULL);
 
 		if (rc == -ENOENT) {
@@ -412,9 +442,7 @@ hammer(const char *name, long seconds)
 		ka_shm_close(reader);
 	}
 	printf("opened %lu absent %lu failed %lu mixed %lu\n", opened, absent, failed, mixed);
-	if (failed != 0)
-		return complain(name, first_error);
-	return mixed != 0;
+	return failed == 0 ? 0 : complain(name, first_error);
 }
 
 int

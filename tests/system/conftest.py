@@ -87,7 +87,10 @@ def _running(request):
     yield made
     complaints = [text for thing in reversed(made) for text in thing.close() or []]
     for path in SHM.iterdir():  # Of killed programs: nothing may leak into the next test.
-        path.unlink()
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
     assert complaints == [], "\n".join(complaints)
 
 

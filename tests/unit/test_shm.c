@@ -512,7 +512,7 @@ the_layout_is_the_originals_and_then_ours(void **state)
 	assert_int_equal(offsetof(struct ka_shm_segment, core), 1872);
 	assert_int_equal(offsetof(struct ka_shm_segment, event), 18256);
 	assert_int_equal(sizeof(struct ka_shm_segment), 34640);
-	assert_memory_equal(&(uint64_t){ KA_SHM_MAGIC }, "KAshmSEG", 8);
+	assert_memory_equal(&(uint64_t){ KA_SHM_MAGIC }, "KAhm SEG", 8);
 }
 
 /* ---- Making ---- */

@@ -8,17 +8,23 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_keepalive.h>
+#include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <rte_pause.h>
+#include <rte_random.h>
 
 #define HOOK_MAGIC UINT64_C(0x6b6f6f482d414b)
 #define HOOK_LCORES 128
@@ -38,15 +44,33 @@ struct control_core {
 	_Atomic uint64_t delay_ns; /* The next heartbeat takes that long, once. */
 	_Atomic uint64_t delays;   /* Such delays that are over. */
 	_Atomic uint64_t marks;	   /* Heartbeats attempted. */
-	uint64_t reserved[4];
+	_Atomic uint64_t life_ns; /* Lives begun by the demonstration last that long; 0 = random. */
+	_Atomic uint64_t registered; /* Number of the last rte_keepalive_register_core(). */
+	_Atomic uint64_t launched;   /* Number of the last rte_eal_remote_launch(). */
+	uint64_t reserved[1];
+};
+
+/* The log line of the library at which the main lcore waits. */
+enum gate {
+	GATE_OPEN = 0,
+	GATE_MIA = 1,  /* Before a core that it found missing is made dead. */
+	GATE_DIED = 2, /* Before a core that it found dead is made gone, and the callback called. */
 };
 
 struct control {
 	uint64_t magic;
-	_Atomic uint64_t stall_ns; /* The next ping begins that much later, once. */
-	_Atomic uint64_t stalls;   /* Such stalls that are over. */
+	_Atomic uint64_t stall_ns;	    /* The next ping begins that much later, once. */
+	_Atomic uint64_t stalls;	    /* Such stalls that are over. */
 	_Atomic uint64_t promiscuous_error; /* errno that promiscuous mode fails with; 0 = none. */
 	_Atomic uint64_t pings;		    /* Pings dispatched. */
+	_Atomic uint64_t gate;		    /* enum gate. */
+	_Atomic uint64_t at_gate;	    /* The main lcore waits there. */
+	_Atomic uint64_t calls;	    /* Of registering and launching: the last number given. */
+	_Atomic uint64_t pipe_size; /* Bytes of pipes made with pipe2(); 0 = as the kernel wants. */
+	_Atomic uint64_t links_down; /* Every link is reported down. */
+	_Atomic uint64_t link_looks; /* Times that somebody looked at a link. */
+	_Atomic uint64_t hold_stop;  /* rte_eth_dev_stop() does not return until this is 0. */
+	_Atomic uint64_t stops;	     /* Calls of it. */
 	uint64_t reserved[3];
 	_Atomic uint64_t ping_ns[HOOK_PINGS]; /* When ping n began, in slot n % HOOK_PINGS. */
 	struct control_core core[HOOK_LCORES];
@@ -57,6 +81,12 @@ static struct control *control;
 static void (*real_mark_alive)(struct rte_keepalive *);
 static void (*real_dispatch_pings)(void *, void *);
 static int (*real_promiscuous_enable)(uint16_t);
+static void (*real_register_core)(struct rte_keepalive *, const int);
+static int (*real_remote_launch)(lcore_function_t *, void *, unsigned int);
+static uint64_t (*real_rand_max)(uint64_t);
+static int (*real_pipe2)(int[2], int);
+static int (*real_link_get_nowait)(uint16_t, struct rte_eth_link *);
+static int (*real_dev_stop)(uint16_t);
 
 static void
 die(const char *what)
@@ -100,6 +130,12 @@ hook_init(void)
 	*(void **)&real_mark_alive = real("rte_keepalive_mark_alive");
 	*(void **)&real_dispatch_pings = real("rte_keepalive_dispatch_pings");
 	*(void **)&real_promiscuous_enable = real("rte_eth_promiscuous_enable");
+	*(void **)&real_register_core = real("rte_keepalive_register_core");
+	*(void **)&real_remote_launch = real("rte_eal_remote_launch");
+	*(void **)&real_rand_max = real("rte_rand_max");
+	*(void **)&real_pipe2 = real("pipe2");
+	*(void **)&real_link_get_nowait = real("rte_eth_link_get_nowait");
+	*(void **)&real_dev_stop = real("rte_eth_dev_stop");
 	if (path != NULL)
 		control = open_control(path);
 }
@@ -120,17 +156,18 @@ sleep_ns(uint64_t ns)
 static bool
 obey(struct control_core *core)
 {
-	uint32_t mode = atomic_load(&core->mode);
+	for (;;) {
+		uint32_t mode = atomic_load(&core->mode);
 
-	if (atomic_load(&core->held) != mode)
-		atomic_store(&core->held, mode);
-	if (mode == MODE_DROP)
-		return false;
-	while (mode == MODE_SPIN && atomic_load(&core->mode) == MODE_SPIN)
-		rte_pause();
-	while (mode == MODE_SLEEP && atomic_load(&core->mode) == MODE_SLEEP)
-		sleep_ns(1000000);
-	return true;
+		if (atomic_load(&core->held) != mode)
+			atomic_store(&core->held, mode);
+		if (mode == MODE_SPIN)
+			rte_pause();
+		else if (mode == MODE_SLEEP)
+			sleep_ns(1000000);
+		else
+			return mode != MODE_DROP;
+	}
 }
 
 void
@@ -189,4 +226,117 @@ rte_eth_promiscuous_enable(uint16_t port_id)
 	uint64_t error = control != NULL ? atomic_load(&control->promiscuous_error) : 0;
 
 	return error != 0 ? -(int)error : real_promiscuous_enable(port_id);
+}
+
+/* ---- Order of registering and launching: EAL itself launches something, once, at its start ---- */
+
+static void
+take_number(_Atomic uint64_t *number)
+{
+	atomic_store(number, atomic_fetch_add(&control->calls, 1) + 1);
+}
+
+void
+rte_keepalive_register_core(struct rte_keepalive *keepcfg, const int id_core)
+{
+	if (control != NULL && id_core < HOOK_LCORES)
+		take_number(&control->core[id_core].registered);
+	real_register_core(keepcfg, id_core);
+}
+
+int
+rte_eal_remote_launch(lcore_function_t *f, void *arg, unsigned int worker_id)
+{
+	if (control != NULL && worker_id < HOOK_LCORES)
+		take_number(&control->core[worker_id].launched);
+	return real_remote_launch(f, arg, worker_id);
+}
+
+/* ---- Log lines of the library that take their time ---- */
+
+static uint64_t
+gate_of(const char *text)
+{
+	if (strstr(text, "Core MIA") != NULL)
+		return GATE_MIA;
+	return strstr(text, "Core died") != NULL ? GATE_DIED : GATE_OPEN;
+}
+
+static void
+wait_at_gate(uint64_t gate)
+{
+	atomic_store(&control->at_gate, 1);
+	while (atomic_load(&control->gate) == gate)
+		sleep_ns(100000);
+	atomic_store(&control->at_gate, 0);
+}
+
+int
+rte_log(uint32_t level, uint32_t logtype, const char *format, ...)
+{
+	char text[256];
+	va_list ap;
+	int rc;
+
+	if (control != NULL && atomic_load(&control->gate) != GATE_OPEN) {
+		va_start(ap, format);
+		vsnprintf(text, sizeof(text), format, ap);
+		va_end(ap);
+		if (gate_of(text) == atomic_load(&control->gate))
+			wait_at_gate(gate_of(text));
+	}
+	va_start(ap, format);
+	rc = rte_vlog(level, logtype, format, ap);
+	va_end(ap);
+	return rc;
+}
+
+/* ---- Lives, pipes, links and ports ---- */
+
+uint64_t
+rte_rand_max(uint64_t upper_bound)
+{
+	unsigned int lcore = rte_lcore_id();
+	uint64_t life_ns = 0;
+
+	if (control != NULL && lcore < HOOK_LCORES)
+		life_ns = atomic_load(&control->core[lcore].life_ns);
+	if (life_ns == 0)
+		return real_rand_max(upper_bound);
+	return (uint64_t)((double)life_ns / 1e9 * (double)rte_get_tsc_hz());
+}
+
+int
+pipe2(int ends[2], int flags)
+{
+	uint64_t size = control != NULL ? atomic_load(&control->pipe_size) : 0;
+	int rc = real_pipe2(ends, flags);
+
+	if (rc == 0 && size != 0 && fcntl(ends[1], F_SETPIPE_SZ, (int)size) < 0)
+		die("F_SETPIPE_SZ");
+	return rc;
+}
+
+int
+rte_eth_link_get_nowait(uint16_t port_id, struct rte_eth_link *link)
+{
+	int rc = real_link_get_nowait(port_id, link);
+
+	if (control != NULL) {
+		atomic_fetch_add(&control->link_looks, 1);
+		if (atomic_load(&control->links_down) != 0)
+			link->link_status = RTE_ETH_LINK_DOWN;
+	}
+	return rc;
+}
+
+int
+rte_eth_dev_stop(uint16_t port_id)
+{
+	if (control != NULL) {
+		atomic_fetch_add(&control->stops, 1);
+		while (atomic_load(&control->hold_stop) != 0)
+			sleep_ns(1000000);
+	}
+	return real_dev_stop(port_id);
 }

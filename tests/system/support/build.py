@@ -18,6 +18,7 @@ class Build:
         self.reports = self.world / "sanitizer"
         self.forwarder = self.directory / "l2fwd-keepalive"
         self.agent = self.directory / "ka-agent"
+        self.segment_tool = self.directory / "tests/segment_tool"
 
     @functools.cached_property
     def sanitizer(self):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .deadline import PATIENCE, wait_until
 
-SOURCE = Path(__file__).resolve().parent.parent / "preload/keepalive_hook.c"
+PRELOAD = Path(__file__).resolve().parent.parent / "preload"
 MAGIC = 0x6b6f6f482d414b
 PINGS = 4096
 
@@ -21,26 +21,38 @@ class Mode(enum.IntEnum):
     DROP = 3  # Return without a heartbeat.
 
 
+class Gate(enum.IntEnum):
+    OPEN = 0
+    MIA = 1  # The main lcore waits in the log line "Core MIA" of a ping.
+    DIED = 2  # The same at "Core died".
+
+
 class _Core(ctypes.LittleEndianStructure):
     _fields_ = [("mode", ctypes.c_uint32), ("held", ctypes.c_uint32),
                 ("delay_ns", ctypes.c_uint64), ("delays", ctypes.c_uint64),
-                ("marks", ctypes.c_uint64), ("reserved", ctypes.c_uint64 * 4)]
+                ("marks", ctypes.c_uint64), ("life_ns", ctypes.c_uint64),
+                ("registered", ctypes.c_uint64), ("launched", ctypes.c_uint64),
+                ("reserved", ctypes.c_uint64)]
 
 
 class _Control(ctypes.LittleEndianStructure):
     _fields_ = [("magic", ctypes.c_uint64), ("stall_ns", ctypes.c_uint64),
                 ("stalls", ctypes.c_uint64), ("promiscuous_error", ctypes.c_uint64),
-                ("pings", ctypes.c_uint64), ("reserved", ctypes.c_uint64 * 3),
+                ("pings", ctypes.c_uint64), ("gate", ctypes.c_uint64),
+                ("at_gate", ctypes.c_uint64), ("calls", ctypes.c_uint64),
+                ("pipe_size", ctypes.c_uint64), ("links_down", ctypes.c_uint64),
+                ("link_looks", ctypes.c_uint64), ("hold_stop", ctypes.c_uint64),
+                ("stops", ctypes.c_uint64), ("reserved", ctypes.c_uint64 * 3),
                 ("ping_ns", ctypes.c_uint64 * PINGS), ("core", _Core * 128)]
 
 
-def build(directory):
-    """Compile the object to be preloaded; returns its path."""
-    out = Path(directory) / "keepalive_hook.so"
+def build(directory, name="keepalive_hook"):
+    """Compile an object to be preloaded; returns its path."""
+    out = Path(directory) / f"{name}.so"
     flags = subprocess.run(["pkg-config", "--cflags", "libdpdk"], check=True, text=True,
                            capture_output=True).stdout.split()
     subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
-                    "-fPIC", "-shared", *flags, "-o", out, SOURCE], check=True)
+                    "-fPIC", "-shared", *flags, "-o", out, PRELOAD / f"{name}.c"], check=True)
     return out
 
 
@@ -72,8 +84,12 @@ class Hook:
         self.set(lcore, Mode.FORWARD)
 
     def release_all(self):
+        """Let everybody and everything go that is held."""
         for core in self._control.core:
             core.mode = Mode.FORWARD
+        self._control.gate = Gate.OPEN
+        self._control.links_down = 0
+        self._control.hold_stop = 0
 
     def delay(self, lcore, seconds, timeout=PATIENCE):
         """Make one heartbeat of a worker late by `seconds`; returns once it is over."""
@@ -92,6 +108,49 @@ class Hook:
     def fail_promiscuous(self, error):
         """Let rte_eth_promiscuous_enable() return -error without being called."""
         self._control.promiscuous_error = error
+
+    def close_gate(self, gate):
+        """The main lcore waits at that log line of its pings, from now until open_gate()."""
+        self._control.gate = gate
+
+    def wait_at_gate(self, timeout=PATIENCE):
+        """Wait until the main lcore waits at the gate."""
+        wait_until(lambda: self._control.at_gate, "the main lcore at the gate", timeout)
+
+    def open_gate(self, timeout=PATIENCE):
+        """Let the main lcore go on; returns once it does."""
+        self._control.gate = Gate.OPEN
+        wait_until(lambda: not self._control.at_gate, "the main lcore gone on", timeout)
+
+    def live(self, lcore, seconds):
+        """Lives that the demonstration begins from now on last that long; 0 = random again."""
+        self._control.core[lcore].life_ns = round(seconds * 1e9)
+
+    def shrink_pipes(self, size=4096):
+        """Pipes that the forwarder makes from now on take no more than `size` bytes."""
+        self._control.pipe_size = size
+
+    def take_links_down(self, down=True):
+        """Report every link as down."""
+        self._control.links_down = down
+
+    @property
+    def link_looks(self):
+        """Times that the forwarder looked at a link."""
+        return self._control.link_looks
+
+    def hold_stop(self):
+        """Let rte_eth_dev_stop() not return."""
+        self._control.hold_stop = 1
+
+    @property
+    def stops(self):
+        """Calls of rte_eth_dev_stop()."""
+        return self._control.stops
+
+    def last_calls(self, lcore):
+        """Numbers of a core's last registering and last launching, in one count of both."""
+        return self._control.core[lcore].registered, self._control.core[lcore].launched
 
     def marks(self, lcore):
         """Heartbeats that the worker attempted."""

@@ -1,0 +1,225 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Run all tests, or some: test.sh [build|lint|unit|system|sanitize|demo]...
+#
+#   build     gcc and clang without a warning, and an installation
+#   lint      scripts/lint.sh
+#   unit      unit suite
+#   system    system suite, on real frames, in namespaces of its own
+#   sanitize  unit and system suite with ASan and UBSan, unit suite with TSan
+#   demo      scripts/demo.sh
+#
+# Ends with one line "N passed, M failed"; exits non-zero when M is not 0 or N is.
+set -uo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$top" || exit 1
+builds=build-ci
+passed=0
+failed=0
+skipped=0
+
+say() {
+	printf '[%3d s] %s\n' "$SECONDS" "$*"
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo --preserve-env "$@"
+	fi
+}
+
+# Add "passed failed skipped" to the sums and show them with a name.
+add() {
+	passed=$((passed + $2))
+	failed=$((failed + $3))
+	skipped=$((skipped + $4))
+	say "$1: $2 passed, $3 failed, $4 skipped"
+}
+
+# A command is one test. What it printed is shown when it fails.
+check() {
+	local name=$1 log rc=0
+	shift
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 </dev/null || rc=1
+	[ "$rc" -eq 0 ] || tail -n 100 "$log"
+	rm -f "$log"
+	add "$name" $((1 - rc)) "$rc" 0
+	return "$rc"
+}
+
+# Build directory of a name: compiler, then meson options.
+make_build() {
+	local dir=$builds/$1 compiler=$2
+	shift 2
+	if [ ! -f "$dir/build.ninja" ]; then
+		rm -rf "$dir"
+		CC=$compiler meson setup "$dir" "$top" --werror "$@" || return 1
+	fi
+	ninja -C "$dir"
+}
+
+# Have a build, made at most once a run and without a warning; that is a test, too.
+declare -A need_rc=()
+need() {
+	local options=()
+	[ -z "${need_rc[$1]:-}" ] || return "${need_rc[$1]}"
+	case "$1" in
+	gcc | clang) options=("$1") ;;
+	asan) options=(gcc "-Db_sanitize=address,undefined" -Dbuildtype=debugoptimized) ;;
+	tsan) options=(gcc -Db_sanitize=thread -Dbuildtype=debugoptimized) ;;
+	esac
+	need_rc[$1]=0
+	check "build $1" make_build "$1" "${options[@]}" || need_rc[$1]=1
+	return "${need_rc[$1]}"
+}
+
+installs() {
+	local dir rc=0
+	dir=$(mktemp -d)
+	DESTDIR=$dir meson install --no-rebuild -C $builds/gcc &&
+		[ -x "$dir/usr/local/bin/l2fwd-keepalive" ] && [ -x "$dir/usr/local/bin/ka-agent" ] ||
+		rc=1
+	rm -rf "$dir"
+	return $rc
+}
+
+# What meson's log tells of each program of cmocka tests; one that crashed counts as a failure.
+count_units() {
+	/usr/bin/python3 - "$1" <<-'END'
+		import json, re, sys
+		passed = failed = skipped = 0
+		for line in open(sys.argv[1]):
+		    test = json.loads(line)
+		    said = test.get("stdout", "") + test.get("stderr", "")
+		    ok, bad, skip = (sum(map(int, re.findall(rf"\[  {word} +\] (\d+) test", said)))
+		                     for word in ("PASSED", "FAILED", "SKIPPED"))
+		    if test["result"] == "SKIP":
+		        skip = max(skip, 1)
+		    elif test["result"] in ("OK", "EXPECTEDFAIL"):
+		        ok = max(ok, 1)
+		    else:
+		        bad = max(bad, 1)
+		    passed, failed, skipped = passed + ok, failed + bad, skipped + skip
+		print(passed, failed, skipped)
+	END
+}
+
+run_units() {
+	local dir=$builds/$1 sums
+	shift
+	rm -f "$dir/meson-logs/testlog.json"
+	"$@" meson test -C "$dir" --no-rebuild --suite unit --print-errorlogs \
+		--timeout-multiplier 4 </dev/null
+	if read -r -a sums < <(count_units "$dir/meson-logs/testlog.json"); then
+		add "unit tests ($(basename "$dir"))" "${sums[@]}"
+	else
+		add "unit tests ($(basename "$dir"))" 0 1 0
+	fi
+}
+
+count_system() {
+	/usr/bin/python3 - "$1" <<-'END'
+		import sys, xml.etree.ElementTree as tree
+		suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
+		# A test can fail and then once more in its teardown: it is one test all the same.
+		tests, bad, skip = set(), set(), set()
+		for case in suite.iter("testcase"):
+		    test = case.get("classname"), case.get("name")
+		    tests.add(test)
+		    if case.find("failure") is not None or case.find("error") is not None:
+		        bad.add(test)
+		    elif case.find("skipped") is not None:
+		        skip.add(test)
+		print(len(tests - bad - skip), len(bad), len(skip - bad))
+	END
+}
+
+# The limit is for a test that waits for ever in spite of all deadlines.
+run_system() {
+	local dir=$builds/$1 rc=0 sums
+	rm -f "$dir/system.xml"
+	as_root timeout --foreground -k 10 600 tests/system/run.sh "$dir" -q --durations=5 \
+		--junitxml="$top/$dir/system.xml" </dev/null || rc=$?
+	if [ "$rc" -eq 77 ]; then
+		add "system tests ($1)" 0 0 1
+	elif read -r -a sums < <(count_system "$dir/system.xml"); then
+		add "system tests ($1)" "${sums[@]}"
+	else
+		add "system tests ($1)" 0 1 0
+	fi
+}
+
+# ThreadSanitizer of gcc 12 cannot always place its shadow where addresses are randomized by more
+# than 28 bits, as newer kernels do.
+tsan() {
+	local fixed=(setarch --addr-no-randomize)
+	"${fixed[@]}" true 2>/dev/null || fixed=()
+	TSAN_OPTIONS=halt_on_error=1:exitcode=99 "${fixed[@]}" "$@"
+}
+
+part_build() {
+	need clang
+	need gcc && check "install" installs
+}
+
+part_lint() {
+	local last
+	last=$(scripts/lint.sh | tee /dev/stderr | tail -n 1)
+	if [[ $last =~ ^lint:\ ([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+		add "lint" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" 0
+	else
+		add "lint" 0 1 0
+	fi
+}
+
+part_unit() {
+	need gcc && run_units gcc
+}
+
+part_system() {
+	need gcc && run_system gcc
+}
+
+part_sanitize() {
+	if need asan; then
+		run_units asan
+		run_system asan
+	fi
+	if need tsan; then
+		run_units tsan tsan
+	fi
+}
+
+part_demo() {
+	local rc=0
+	need gcc || return
+	DEMO_BUILD="$top/$builds/gcc" DEMO_SECONDS=${DEMO_SECONDS:-8} scripts/demo.sh </dev/null || rc=$?
+	add "demo" $((rc == 0)) $((rc != 0)) 0
+}
+
+all_parts=(build lint unit system sanitize demo)
+[ $# -gt 0 ] || set -- "${all_parts[@]}"
+for part in "$@"; do
+	[[ " ${all_parts[*]} " == *" $part "* ]] || {
+		echo "$0: '$part' is none of: ${all_parts[*]}" >&2
+		exit 2
+	}
+done
+
+scripts/setup.sh build demo test lint || exit 1
+for part in "$@"; do
+	say "$part"
+	"part_$part"
+done
+
+if [ "$skipped" -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Rows A1 to A9 of the list of defects: ka-agent beside real forwarders and forged segments."""
+
+import collections
+import errno
+import itertools
+import os
+import random
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+from support import hook as hook_module
+from support.deadline import wait_until
+from support.forged import ForgedSegment, OriginalSegment
+from support.hook import Mode
+from support.segment import DEFAULT_NAME, SIZE, Cause, Kind, State, objects, path_of
+
+NAME = "/ka-test"
+
+# Deaths by the dozen, of two workers.
+MORTAL = ["-p", "3", "-K", "5", "--demo-lifetime", "0.05", "--seed", "7", "--shm-name", NAME]
+TWO_WORKERS = "0@0,1@1,2@0"
+# No death, whatever else this machine does.
+STEADY = ["-p", "3", "-K", "100", "--shm-name", NAME]
+
+
+@pytest.fixture
+def forge(_running):
+    def make(kind=ForgedSegment, name=NAME, **options):
+        segment = kind(name, **options)
+        _running.append(segment)
+        return segment
+    return make
+
+
+@pytest.fixture(scope="session")
+def clock_library(tmp_path_factory):
+    return hook_module.build(tmp_path_factory.mktemp("preload"), "agent_clock")
+
+
+def attached(agent):
+    return agent.wait_line("^Watching")
+
+
+def die(segment, hook, lcore):
+    deaths = segment.core(lcore).deaths
+    hook.hold(lcore, Mode.SLEEP)
+    return segment.wait(lambda now: now.core[lcore].deaths > deaths, f"a death of lcore {lcore}")
+
+
+def recover(segment, hook, lcore):
+    hook.release(lcore)
+    return segment.wait(lambda now: now.core[lcore].state == State.ALIVE, f"return of {lcore}")
+
+
+def only_complaint(agent):
+    """The one line that it said, which must be on stderr."""
+    lines = agent.lines()
+    assert len(lines) == 1 and lines[0].stream == "stderr", agent.report()
+    return lines[0].text
+
+
+# ---- A1, A5, A6: every death once ----
+
+
+def test_a1_every_death_is_reported_once_however_late(forwarder, agent):
+    """The original's agent, stopped for a while, says "Empty dead core report" and never names the
+    core. Here the agent's deaths must be the forwarder's, core by core, over 100 deaths, though it
+    was stopped during most of them and once more at the end."""
+    fwd = forwarder(MORTAL, lcores=TWO_WORKERS)
+    segment, watcher = fwd.segment(), agent(forwarder=fwd)
+    attached(watcher)
+    for more in (10, 60, 10):
+        before = segment.monitor().deaths
+        if more > 10:
+            watcher.freeze()
+        segment.wait(lambda now: now.monitor.deaths >= before + more, f"{more} deaths")
+        watcher.thaw()
+    segment.wait(lambda now: now.monitor.deaths >= 100, "100 deaths")
+    watcher.freeze()
+    before = segment.monitor().deaths
+    segment.wait(lambda now: now.monitor.deaths >= before + 5, "the last deaths")
+    assert fwd.terminate() == 0
+    watcher.thaw()
+    assert watcher.wait_exit() == 0
+
+    died = collections.Counter(fwd.deaths())
+    told = collections.Counter(watcher.deaths() + watcher.earlier_deaths())
+    assert told == died, watcher.report()
+    assert sum(died.values()) == segment.monitor().deaths >= 100
+    assert {lcore: core.deaths for lcore, core in segment.snapshot().watched().items()} == died
+    assert not watcher.lines("Empty|corrupt|not told")
+    assert watcher.deaths()[:10] == fwd.deaths()[len(watcher.earlier_deaths()):][:10]
+
+
+def test_a5_old_credit_is_not_reported_as_new_deaths(forwarder, agent, hook):
+    """The original's agent reports credit from before its time as empty deaths. Here it must be
+    summed up in one line, and only what dies after that be a report."""
+    fwd = forwarder(["-p", "3", "-K", "20", "--shm-name", NAME], hook=hook)
+    segment, worker = fwd.segment(), fwd.worker_of(port=0)
+    for _ in range(3):
+        die(segment, hook, worker)
+        recover(segment, hook, worker)
+    earlier = segment.monitor().deaths
+    assert segment.credit() == earlier >= 3
+    watcher = agent(forwarder=fwd)
+    watcher.wait_line(f"^{earlier} deaths before this agent came: {worker} \\({earlier} times\\)"
+                      r"\.$")
+    assert segment.credit() == 0 and not watcher.lines("dead cores|Empty")
+    die(segment, hook, worker)
+    watcher.wait_line(f"^1 dead cores: {worker},$")
+    recover(segment, hook, worker)
+    assert fwd.terminate() == 0 and watcher.wait_exit() == 0
+    assert len(watcher.deaths()) == segment.monitor().deaths - earlier, watcher.report()
+    assert len(watcher.lines(watcher.EARLIER)) == 1 and not watcher.lines("Empty")
+
+
+def test_a6_a_line_arrives_when_it_is_written_and_is_clean(forwarder, agent):
+    """The original's output is block-buffered, with backspaces in it. Here each line must come
+    through a pipe at once, whole, and hold nothing but what is to be read."""
+    fwd = forwarder(["-p", "3", "-K", "20", "--demo-lifetime", "0.1", "--seed", "2", "--shm-name",
+                     NAME])
+    segment, watcher = fwd.segment(), agent(forwarder=fwd)
+    attached(watcher)
+    last = watcher.wait_line("dead cores", count=3)
+    assert watcher.running
+    died = {event.time_ns / 1e9 for event in segment.events(Kind.DEATH)}
+    for line in watcher.lines("dead cores"):
+        assert re.fullmatch(r"(\d+) dead cores:( \d+,)+", line.text), line
+        delay = line.time - max(time for time in died if time < line.time)
+        assert delay < 2, (delay, last)
+    assert fwd.terminate() == 0 and watcher.wait_exit() == 0
+    output = watcher.raw("stdout")
+    assert output.endswith(b"\n") and re.fullmatch(rb"[ -~\n]+", output), output
+    assert watcher.raw("stderr") == b""
+
+
+def test_a6_an_agent_whose_output_blocks_misses_nothing_and_obeys(forge, agent):
+    """Whoever reads the output may stop to do so: the deaths of that time are reported later, once
+    each, and a signal ends the agent even then."""
+    segment = forge()
+    for obeys in (False, True):
+        watcher = agent(["-v", "--shm-name", NAME], stdout="blocked")
+        wait_until(lambda: segment.layout.agent_pid == watcher.pid and segment.credit() == 0,
+                   "the attachment")
+        before, deaths = segment.layout.core[1].deaths, itertools.count(1)
+
+        def die_unread():
+            if segment.credit() < 100:
+                segment.die()
+                next(deaths)
+            return segment.credit() == 100
+        wait_until(die_unread, "an agent that takes no credit since it cannot write")
+        if not obeys:
+            watcher.resume_reading()
+            wait_until(lambda: segment.credit() == 0, "an agent that goes on")
+        # Told while it is caught in a write, the second time.
+        assert watcher.terminate() == 0, watcher.report()
+        if not obeys:
+            assert watcher.deaths() == [1] * (segment.layout.core[1].deaths - before)
+
+
+@pytest.mark.parametrize("broken", ["full", "pipe"])
+def test_a7_output_that_cannot_be_written_ends_it_with_a_reason(forge, agent, broken):
+    """Nobody is served by an agent that talks into the void."""
+    segment = forge()
+    if broken == "full":
+        with open("/dev/full", "w", encoding="ascii") as full:
+            watcher = agent(["--shm-name", NAME], stdout=full)
+        reason = os.strerror(errno.ENOSPC)
+    else:
+        read_end, write_end = os.pipe()
+        watcher = agent(["--shm-name", NAME], stdout=write_end)
+        os.close(write_end)
+        assert os.read(read_end, 1000).startswith(b"Watching")
+        os.close(read_end)
+        segment.die()
+        reason = os.strerror(errno.EPIPE)
+    assert watcher.wait_exit() == 1
+    assert only_complaint(watcher) == f"ka-agent: cannot write to standard output: {reason}"
+
+
+# ---- A2, A3: what has become of the forwarder ----
+
+
+def test_a2_a3_it_stays_with_the_healthy_and_gives_up_the_silent_after_12_s(forwarder, forge,
+                                                                            agent):
+    """The original's agent leaves with 0 after 12 s, be it of good health or of a hung monitor.
+    Here it must stay with a healthy monitor, give up a stalled one after 12 s with 4, unless told
+    to follow; and treat the original's segment, which shows no more than changes, alike."""
+    fwd = forwarder(STEADY)
+    hung = forwarder([*STEADY[:-1], "/hung"])
+    forge(name="/hung2", period_ns=5_000_000)
+    silent = forge(OriginalSegment, "/silent")
+    moving = forge(OriginalSegment, "/moving")
+    watchers = {name: agent(["--shm-name", name]) for name in (NAME, "/hung", "/silent", "/moving")}
+    follower = agent(["--follow", "--shm-name", "/hung2"])
+    since = [attached(watcher) for watcher in [*watchers.values(), follower]]
+    frozen = time.monotonic()
+    hung.freeze()
+    silent.set(3, State.ALIVE)
+    steps = itertools.count()
+
+    def over():
+        moving.set(5, State.ALIVE if next(steps) % 2 else State.MISSING)
+        return time.monotonic() - max(line.time for line in since) > 13
+    wait_until(over, "13 seconds to pass", 20)
+
+    assert watchers["/hung"].wait_exit(5) == 4 and watchers["/silent"].wait_exit(5) == 4
+    for name in ("/hung", "/silent"):
+        assert watchers[name].lines()[-1].text == "No updates. Exiting.."
+        assert 11.8 < watchers[name].ended_at - frozen < 16
+        assert len(watchers[name].lines("Monitor stalled: no tick for")) == (name == "/hung")
+    assert follower.running and [line.text for line in follower.lines()[1:]] == [
+        line.text for line in follower.lines("^Monitor stalled: no tick for 2.. ms.$")]
+    for name in (NAME, "/moving"):
+        assert watchers[name].running and len(watchers[name].lines()) == 1, watchers[name].report()
+    moving.path.unlink()
+    assert watchers["/moving"].wait_exit() == 0
+    assert fwd.terminate() == 0 and watchers[NAME].wait_exit() == 0
+    assert follower.terminate() == 0
+
+
+def test_a3_stopped_died_and_stalled_have_lines_of_their_own_in_time(forwarder, agent):
+    """Healthy, hung, killed and stopped look alike to the original's agent. Here each must have its
+    line and exit code, at best of three within 250 ms of the event."""
+    lines, delays = {}, collections.defaultdict(list)
+    period = 0.02
+    for _ in range(3):
+        for how, code in ((signal.SIGTERM, 0), (signal.SIGKILL, 3)):
+            fwd = forwarder(["-p", "3", "-K", str(period * 1000), "--shm-name", NAME])
+            watcher = agent(forwarder=fwd)
+            attached(watcher)
+            if how == signal.SIGKILL:
+                began = time.monotonic()
+                fwd.freeze()
+                frozen = time.monotonic()
+                stalled = watcher.wait_line(r"^Monitor stalled: no tick for (\d+) ms\.$")
+                assert int(stalled.match[1]) >= 200, stalled
+                thawed = time.monotonic()
+                fwd.thaw()
+                back = watcher.wait_line(r"^Monitor is back after (\d+) ms\.$")
+                assert thawed - frozen - 0.001 < int(back.match[1]) / 1000 < (
+                    back.time - began + 2 * period), (frozen, thawed, back)
+                delays["stalled"].append(stalled.time - began)
+                delays["back"].append(back.time - thawed)
+            began = time.monotonic()
+            fwd.signal(how)
+            assert watcher.wait_exit() == code, watcher.report()
+            line = watcher.lines()[-1]
+            delays[how].append(line.time - began)
+            lines[how] = line.text.replace(str(fwd.pid), "PID")
+            fwd.wait_exit()
+            assert len(watcher.lines()) == (2 if how == signal.SIGTERM else 4), watcher.report()
+    assert lines == {signal.SIGTERM: "l2fwd-keepalive (pid PID) has stopped.",
+                     signal.SIGKILL: "l2fwd-keepalive (pid PID) has died."}
+    assert all(min(times) < 0.25 for times in delays.values()), delays
+
+
+def test_a3_a_monitor_that_stalls_alone_is_told_from_a_dead_one(forwarder, agent, hook):
+    """The main lcore hangs while the workers forward on: stalled, then back, no core blamed."""
+    fwd = forwarder(STEADY, hook=hook)
+    watcher = agent(forwarder=fwd)
+    attached(watcher)
+    hook.stall_pings(1.5)
+    stalled = watcher.wait_line(r"^Monitor stalled: no tick for (\d+) ms\.$")
+    back = watcher.wait_line(r"^Monitor is back after (\d+) ms\.$", after=stalled)
+    assert int(stalled.match[1]) >= 900 and int(back.match[1]) >= 1500, watcher.report()
+    assert fwd.terminate() == 0 and watcher.wait_exit() == 0
+    assert watcher.deaths() == [], watcher.report()
+
+
+def test_a3_the_name_taken_away_is_said_and_the_watching_goes_on(forwarder, agent, hook):
+    """Somebody removes the segment's name, or another takes it: the owner lives and is watched."""
+    fwd = forwarder(STEADY, hook=hook)
+    segment, worker = fwd.segment(), fwd.worker_of(port=0)
+    watcher = agent(forwarder=fwd)
+    attached(watcher)
+    path_of(NAME).unlink()
+    watcher.wait_line(rf"^Segment {NAME} was removed or replaced, but .*\(pid {fwd.pid}\) lives")
+    die(segment, hook, worker)
+    watcher.wait_line(f"^1 dead cores: {worker},$")
+    recover(segment, hook, worker)
+    assert fwd.terminate() == 0 and watcher.wait_exit() == 0
+    assert len(watcher.lines("was removed")) == 1
+
+
+def test_a3_nothing_to_watch_is_explained(agent):
+    """The name, the likely reason and the command that starts the forwarder, in one line; exit 3."""
+    for args, name, option in (([], DEFAULT_NAME, "-l 0-1 -- -p 3"),
+                               (["-f", "two"], DEFAULT_NAME + ".two", "--file-prefix two "),
+                               (["-n", "/gone"], "/gone", "--shm-name /gone")):
+        lost = agent(args)
+        assert lost.wait_exit() == 3
+        complaint = only_complaint(lost)
+        assert f"no segment {name}:" in complaint and "does not run" in complaint
+        assert "l2fwd-keepalive -l 0-1" in complaint and option in complaint, complaint
+
+
+# ---- A4: one after the other ----
+
+
+def test_a4_follow_goes_on_with_the_next_instance(forwarder, agent):
+    """The original's agent never opens a segment again. With --follow it must wait for the first
+    instance, and report each death of each one, however the one before it ended."""
+    follower = agent(["--follow", "--shm-name", NAME])
+    line = follower.wait_line(f"^Waiting for the next l2fwd-keepalive at {NAME}")
+    for end, last_words in ((signal.SIGKILL, "has died"), (signal.SIGTERM, "has stopped"),
+                            (signal.SIGTERM, "has stopped")):
+        fwd = forwarder(MORTAL)
+        segment = fwd.segment()
+        line = follower.wait_line(rf"^Watching {NAME}: .* pid {fwd.pid},", after=line)
+        segment.wait(lambda now: now.monitor.deaths >= 5, "5 deaths")
+        fwd.signal(end)
+        line = follower.wait_line(rf"^l2fwd-keepalive \(pid {fwd.pid}\) {last_words}", after=line)
+        fwd.wait_exit()
+        line = follower.wait_line("^Waiting", after=line)
+        told = follower.deaths() + follower.earlier_deaths()
+        assert len(told) == segment.monitor().deaths, follower.report()
+        follower.forget_deaths = len(told)
+        segments = getattr(follower, "counted", 0)
+        assert segments == 0
+    assert follower.terminate() == 0
+    assert len(follower.lines("^Waiting")) == 4 and follower.raw("stderr") == b""
+    assert len(follower.lines("^Watching")) == 3
