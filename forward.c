@@ -17,8 +17,7 @@
 static inline void
 count(_Atomic uint64_t *counter, uint64_t frames)
 {
-	atomic_store_explicit(counter,
-			      atomic_load_explicit(counter, memory_order_relaxed) + frames,
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + frames,
 			      memory_order_relaxed);
 }
 
@@ -167,9 +166,9 @@ forward_add_port(struct forward_lcore *worker, const struct port *rx, const stru
 	queue->tx_port = tx->id;
 	queue->mac_updating = mac_updating;
 	make_header(queue->header, tx);
-	queue->tx_buffer = rte_zmalloc_socket("tx_buffer", RTE_ETH_TX_BUFFER_SIZE(PORT_BURST),
-					      RTE_CACHE_LINE_SIZE,
-					      (int)rte_lcore_to_socket_id(worker->lcore));
+	queue->tx_buffer =
+		rte_zmalloc_socket("tx_buffer", RTE_ETH_TX_BUFFER_SIZE(PORT_BURST),
+				   RTE_CACHE_LINE_SIZE, (int)rte_lcore_to_socket_id(worker->lcore));
 	if (queue->tx_buffer == NULL)
 		return -ENOMEM;
 	rte_eth_tx_buffer_init(queue->tx_buffer, PORT_BURST);

@@ -38,7 +38,7 @@ struct forward_queue {
 	uint16_t rx_port;
 	uint16_t tx_port;
 	bool mac_updating;
-	uint8_t header[2 * RTE_ETHER_ADDR_LEN]; /**< New destination and source of each frame. */
+	uint8_t header[2 * RTE_ETHER_ADDR_LEN];	 /**< New destination and source of each frame. */
 	struct rte_eth_dev_tx_buffer *tx_buffer; /**< Towards tx_port; outlives the worker. */
 	struct forward_counters counters;
 };

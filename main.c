@@ -113,8 +113,7 @@ static int
 make_workers(struct app *app)
 {
 	for (size_t i = 0; i < app->plan.nb_workers; i++) {
-		app->worker[i] =
-			forward_create(app->lcores.lcore[i], lifetime_tsc(&app->options));
+		app->worker[i] = forward_create(app->lcores.lcore[i], lifetime_tsc(&app->options));
 		if (app->worker[i] == NULL)
 			return -ENOMEM;
 	}

@@ -167,8 +167,8 @@ declare_dead(struct monitor *monitor, struct watched *core, enum ka_cause cause)
 	event.silent_ns = silence(monitor, core, cause);
 	/* A worker that dies again before it was seen is still in the same outage. */
 	if (!core->down)
-		core->beat_at_death = core->beat_at_ping != 0 ? core->beat_at_ping :
-								core->launched_tsc;
+		core->beat_at_death =
+			core->beat_at_ping != 0 ? core->beat_at_ping : core->launched_tsc;
 	core->down = true;
 	core->died_now = true;
 	core->relaunched = false;
@@ -197,9 +197,11 @@ dead_core(void *data, const int lcore)
 
 	/*
 	 * A mark between the library's look at a core and its own store is overwritten and lost.
-	 * The worker's own heartbeat tells: it is let off, once, and the next ping decides.
+	 * The worker's own heartbeat tells, of this ping or of the last one, which then published
+	 * ALIVE: the core is let off, once, and the next pings decide.
 	 */
-	if (beat_of(core) != core->beat_at_ping && !core->let_off) {
+	if (!core->let_off &&
+	    (core->record.state == KA_STATE_ALIVE || beat_of(core) != core->beat_at_ping)) {
 		core->let_off = core->let_off_now = true;
 		return;
 	}
@@ -264,8 +266,11 @@ found_gone(struct monitor *monitor, struct watched *core)
 	bool waits = rte_eal_get_lcore_state(core->worker->lcore) == WAIT;
 
 	if (!core->down) {
-		/* Let off at the last ping for a heartbeat that was lost; now nothing is left. */
-		declare_dead(monitor, core, waits ? KA_CAUSE_EXITED : KA_CAUSE_HUNG);
+		/* Let off for a heartbeat that was lost: two silent pings from there are a death. */
+		if (core->record.state == KA_STATE_ALIVE)
+			core->record.state = KA_STATE_MISSING;
+		else
+			declare_dead(monitor, core, waits ? KA_CAUSE_EXITED : KA_CAUSE_HUNG);
 		return;
 	}
 	core->record.state = KA_STATE_GONE;
@@ -319,7 +324,7 @@ relay(void *data, const int lcore, enum rte_keepalive_state next, uint64_t last_
 		break;
 	case RTE_KA_STATE_GONE:
 		if (core->let_off_now)
-			core->record.state = KA_STATE_MISSING;
+			core->record.state = moved ? KA_STATE_ALIVE : KA_STATE_MISSING;
 		else
 			found_gone(monitor, core);
 		break;
@@ -353,7 +358,8 @@ tick(struct rte_timer *timer, void *argument)
 	monitor->put_off = late >= monitor->period_tsc && !monitor->put_off;
 	if (late >= monitor->period_tsc) {
 		totals->late_ticks++;
-		totals->longest_late_ns = RTE_MAX(totals->longest_late_ns, ns_of_tsc(monitor, late));
+		totals->longest_late_ns =
+			RTE_MAX(totals->longest_late_ns, ns_of_tsc(monitor, late));
 	}
 	if (!monitor->put_off)
 		rte_keepalive_dispatch_pings(NULL, monitor->keepalive);

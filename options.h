@@ -44,21 +44,21 @@ enum options_action {
 
 /** Everything that the command line said; defaults where it said nothing. */
 struct options {
-	bool portmask_given;	    /**< -p was given; else every port that EAL finds. */
-	struct portmask portmask;   /**< -p */
+	bool portmask_given;	      /**< -p was given; else every port that EAL finds. */
+	struct portmask portmask;     /**< -p */
 	unsigned int ports_per_lcore; /**< -q, 1 to 16; 0 = not given: spread. */
-	uint64_t check_period_ns;   /**< -K in nanoseconds; 0 = keepalive off. Default 5 ms. */
-	unsigned int stats_period_s; /**< -T in seconds, 0 (off) to 86400. Default 10. */
-	struct port_pair *pairs;    /**< --portmap; NULL = pair in order. Owned. */
-	size_t nb_pairs;	    /**< Entries of pairs. */
-	bool mac_updating;	    /**< Not --no-mac-updating. */
-	bool promiscuous;	    /**< Not --no-promiscuous. */
-	uint64_t demo_lifetime_ns;  /**< --demo-lifetime in nanoseconds; 0 = never. Default 8 s. */
-	bool seed_given;	    /**< --seed was given. */
-	uint64_t seed;		    /**< --seed */
+	uint64_t check_period_ns;     /**< -K in nanoseconds; 0 = keepalive off. Default 5 ms. */
+	unsigned int stats_period_s;  /**< -T in seconds, 0 (off) to 86400. Default 10. */
+	struct port_pair *pairs;      /**< --portmap; NULL = pair in order. Owned. */
+	size_t nb_pairs;	      /**< Entries of pairs. */
+	bool mac_updating;	      /**< Not --no-mac-updating. */
+	bool promiscuous;	      /**< Not --no-promiscuous. */
+	uint64_t demo_lifetime_ns; /**< --demo-lifetime in nanoseconds; 0 = never. Default 8 s. */
+	bool seed_given;	   /**< --seed was given. */
+	uint64_t seed;		   /**< --seed */
 	char shm_name[KA_SHM_NAME_MAX + 1]; /**< --shm-name, or from EAL's --file-prefix. */
-	mode_t shm_mode;	    /**< --shm-mode. Default 0600. */
-	gid_t shm_group;	    /**< --shm-group; (gid_t)-1 = not given. */
+	mode_t shm_mode;		    /**< --shm-mode. Default 0600. */
+	gid_t shm_group;		    /**< --shm-group; (gid_t)-1 = not given. */
 };
 
 /**

@@ -19,9 +19,9 @@
 
 /* One way out: a pipe that never blocks its writers, and the thread that empties it. */
 struct channel {
-	int to;	       /* stdout or stderr. */
-	int into;      /* Writers' end; -1 = not open. */
-	int from;      /* The thread's end. */
+	int to;	  /* stdout or stderr. */
+	int into; /* Writers' end; -1 = not open. */
+	int from; /* The thread's end. */
 	pthread_t thread;
 	_Atomic uint64_t lost; /* Lines. Writers: all. Reader: the thread, output_lost_lines(). */
 	uint64_t told;	       /* Of these, said so on the way out. The thread only. */

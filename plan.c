@@ -59,8 +59,8 @@ plan_workers(struct plan *plan, size_t workers, unsigned int ports_per_lcore)
 	if (needed > (ports_per_lcore != 0 ? ports_per_lcore : OPTIONS_MAX_PORTS_PER_LCORE))
 		return needed;
 	for (size_t i = 0; i < plan->nb_ports; i++)
-		plan->port[i].worker = (unsigned int)(ports_per_lcore != 0 ?
-							      i / ports_per_lcore :
+		plan->port[i].worker =
+			(unsigned int)(ports_per_lcore != 0 ? i / ports_per_lcore :
 							      i * used / plan->nb_ports);
 	plan->nb_workers = plan->nb_ports == 0 ? 0 : plan->port[plan->nb_ports - 1].worker + 1;
 	return 0;

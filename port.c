@@ -180,8 +180,7 @@ port_open_all(struct port_table *table, const struct plan *plan, unsigned int nb
 static bool
 link_is_up(const struct port *port, struct rte_eth_link *link)
 {
-	return rte_eth_link_get_nowait(port->id, link) == 0 &&
-	       link->link_status == RTE_ETH_LINK_UP;
+	return rte_eth_link_get_nowait(port->id, link) == 0 && link->link_status == RTE_ETH_LINK_UP;
 }
 
 size_t

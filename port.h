@@ -29,13 +29,13 @@
 
 /** One device in use. */
 struct port {
-	uint16_t id;	      /**< ethdev port id. */
-	int socket;	      /**< NUMA socket of the device; 0 where it has none. */
-	uint16_t nb_rxd;      /**< RX descriptors as adjusted by the device. */
-	uint16_t nb_txd;      /**< TX descriptors as adjusted by the device. */
-	bool configured;      /**< To be closed. */
-	bool started;	      /**< To be stopped. */
-	bool left_alone;      /**< Neither: a hung worker may be inside its driver. */
+	uint16_t id;		   /**< ethdev port id. */
+	int socket;		   /**< NUMA socket of the device; 0 where it has none. */
+	uint16_t nb_rxd;	   /**< RX descriptors as adjusted by the device. */
+	uint16_t nb_txd;	   /**< TX descriptors as adjusted by the device. */
+	bool configured;	   /**< To be closed. */
+	bool started;		   /**< To be stopped. */
+	bool left_alone;	   /**< Neither: a hung worker may be inside its driver. */
 	struct rte_ether_addr mac; /**< Of the device. */
 };
 
@@ -48,8 +48,8 @@ struct port_table {
 
 /** What went wrong where. */
 struct port_error {
-	uint16_t port;	     /**< ethdev port id; meaningless for a pool. */
-	const char *doing;   /**< What was tried, as in "start the device". Static text. */
+	uint16_t port;	   /**< ethdev port id; meaningless for a pool. */
+	const char *doing; /**< What was tried, as in "start the device". Static text. */
 };
 
 /** The ports that EAL found and that nobody owns, as a mask. */

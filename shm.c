@@ -429,8 +429,7 @@ void
 ka_shm_begin(struct ka_shm_writer *writer)
 {
 	/* Relaxed: the words that follow carry the order. */
-	atomic_store_explicit(&writer->segment->sequence, ++writer->sequence,
-			      memory_order_relaxed);
+	atomic_store_explicit(&writer->segment->sequence, ++writer->sequence, memory_order_relaxed);
 }
 
 void
@@ -468,8 +467,7 @@ void
 ka_shm_end(struct ka_shm_writer *writer)
 {
 	/* Release: all words of the change are visible before the even sequence. */
-	atomic_store_explicit(&writer->segment->sequence, ++writer->sequence,
-			      memory_order_release);
+	atomic_store_explicit(&writer->segment->sequence, ++writer->sequence, memory_order_release);
 }
 
 bool
@@ -576,8 +574,7 @@ attach(struct ka_shm_reader *reader, struct ka_shm_complaint *complaint)
 		complaint->agent_pid = (pid_t)atomic_load_explicit(&reader->segment->agent_pid,
 								   memory_order_relaxed);
 	else if (rc == 0)
-		atomic_store_explicit(&reader->writable->agent_pid, getpid(),
-				      memory_order_relaxed);
+		atomic_store_explicit(&reader->writable->agent_pid, getpid(), memory_order_relaxed);
 	return rc;
 }
 
@@ -654,8 +651,9 @@ copy_legacy(const struct ka_shm_segment *segment, struct ka_shm_snapshot *snapsh
 	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++) {
 		snapshot->core[i].state =
 			atomic_load_explicit(&legacy->core_state[i], memory_order_relaxed);
-		snapshot->core[i].last_seen_tsc = atomic_load_explicit(
-			&legacy->core_last_seen_times[i], memory_order_relaxed);
+		snapshot->core[i].last_seen_tsc =
+			atomic_load_explicit(&legacy->core_last_seen_times[i],
+					     memory_order_relaxed);
 	}
 }
 

@@ -111,7 +111,7 @@ enum ka_status {
 
 /** The original's layout. Readers: the original ka-agent, collectd, ours. */
 struct ka_shm_legacy {
-	sem_t core_died;			  /**< Process-shared; posted once a death. */
+	sem_t core_died;				/**< Process-shared; posted once a death. */
 	_Atomic uint32_t core_state[KA_SHM_MAX_LCORES]; /**< enum ka_state. */
 	_Atomic uint64_t core_last_seen_times[KA_SHM_MAX_LCORES]; /**< TSC. */
 };
@@ -151,30 +151,30 @@ struct ka_shm_monitor {
 
 /** One core. Writer: main lcore. Readers: all. A core with launched_ns 0 is not watched. */
 struct ka_shm_core {
-	uint32_t state;		    /**< enum ka_state, as the last ping found it. */
-	uint32_t cause;		    /**< enum ka_cause of the last death. */
-	uint64_t launched_ns;	    /**< Last launch; 0 = never. */
-	uint64_t last_seen_ns;	    /**< Last heartbeat known; 0 = none since the first launch. */
-	uint64_t last_seen_tsc;	    /**< The same on the TSC, as the original publishes it. */
-	uint64_t died_ns;	    /**< When the last death was declared; 0 = never. */
-	uint64_t deaths;	    /**< Times declared dead. */
-	uint64_t restarts;	    /**< Times launched again. */
-	uint64_t recoveries;	    /**< Times it moved again by itself after a death. */
-	uint64_t last_outage_ns;    /**< Last heartbeat before, to first one after, the last outage. */
+	uint32_t state;		 /**< enum ka_state, as the last ping found it. */
+	uint32_t cause;		 /**< enum ka_cause of the last death. */
+	uint64_t launched_ns;	 /**< Last launch; 0 = never. */
+	uint64_t last_seen_ns;	 /**< Last heartbeat known; 0 = none since the first launch. */
+	uint64_t last_seen_tsc;	 /**< The same on the TSC, as the original publishes it. */
+	uint64_t died_ns;	 /**< When the last death was declared; 0 = never. */
+	uint64_t deaths;	 /**< Times declared dead. */
+	uint64_t restarts;	 /**< Times launched again. */
+	uint64_t recoveries;	 /**< Times it moved again by itself after a death. */
+	uint64_t last_outage_ns; /**< Last heartbeat before, to first one after, the last outage. */
 	uint64_t longest_outage_ns; /**< The longest of these. */
 	uint64_t reserved[6];	    /**< 0. */
 };
 
 /** One event. Event number n lies in slot (n - 1) % KA_SHM_EVENTS. */
 struct ka_shm_event {
-	uint64_t number;    /**< Counts from 1; 0 = slot never used. Set by ka_shm_add_event(). */
-	uint64_t time_ns;   /**< When the monitor noted it. */
-	uint32_t lcore;	    /**< Which core. */
-	uint32_t kind;	    /**< enum ka_event_kind. */
-	uint32_t cause;	    /**< enum ka_cause; deaths only. */
-	uint32_t reserved32; /**< 0. */
-	uint64_t silent_ns; /**< Deaths: time since the last heartbeat, or since the launch. */
-	uint64_t outage_ns; /**< KA_EVENT_BACK and KA_EVENT_RECOVERY: length of the outage. */
+	uint64_t number;      /**< Counts from 1; 0 = slot never used. Set by ka_shm_add_event(). */
+	uint64_t time_ns;     /**< When the monitor noted it. */
+	uint32_t lcore;	      /**< Which core. */
+	uint32_t kind;	      /**< enum ka_event_kind. */
+	uint32_t cause;	      /**< enum ka_cause; deaths only. */
+	uint32_t reserved32;  /**< 0. */
+	uint64_t silent_ns;   /**< Deaths: time since the last heartbeat, or since the launch. */
+	uint64_t outage_ns;   /**< KA_EVENT_BACK and KA_EVENT_RECOVERY: length of the outage. */
 	uint64_t reserved[2]; /**< 0. */
 };
 
@@ -270,8 +270,8 @@ void *ka_shm_memory(const struct ka_shm_writer *writer, size_t *length);
  *   -EEXIST  the name is taken by something that is no keepalive segment,
  *   or what sem_init, shm_open, fcntl or rename said.
  */
-int ka_shm_publish(struct ka_shm_writer *writer, struct ka_shm_holder *holder,
-		   bool *replaced_stale);
+int
+ka_shm_publish(struct ka_shm_writer *writer, struct ka_shm_holder *holder, bool *replaced_stale);
 
 /** Path of the published object in the file system; lives as long as the writer. */
 const char *ka_shm_path(const struct ka_shm_writer *writer);
@@ -280,8 +280,8 @@ const char *ka_shm_path(const struct ka_shm_writer *writer);
 void ka_shm_begin(struct ka_shm_writer *writer);
 
 /** Publish a core's record and its legacy fields. @param lcore below KA_SHM_MAX_LCORES. */
-void ka_shm_write_core(struct ka_shm_writer *writer, unsigned int lcore,
-		       const struct ka_shm_core *core);
+void
+ka_shm_write_core(struct ka_shm_writer *writer, unsigned int lcore, const struct ka_shm_core *core);
 
 /** Publish the monitor's record; its field events is the writer's own count, not the caller's. */
 void ka_shm_write_monitor(struct ka_shm_writer *writer, const struct ka_shm_monitor *monitor);
@@ -312,7 +312,7 @@ struct ka_shm_reader;
 
 /** How to open. */
 enum ka_shm_access {
-	KA_SHM_LOOK,   /**< Read only; several may look at once. */
+	KA_SHM_LOOK, /**< Read only; several may look at once. */
 	KA_SHM_ATTACH, /**< Read and wait on the semaphore, which takes write access; one at a time. */
 };
 

@@ -107,16 +107,16 @@ print_cores(const struct stats_config *config, FILE *to)
 		const struct ka_shm_core *core = monitor_core(config->monitor, lcore);
 
 		fprintf(to,
-			"Core %u: %s, deaths %" PRIu64 ", restarts %" PRIu64
-			", recoveries %" PRIu64 ", longest outage %.1f ms\n",
+			"Core %u: %s, deaths %" PRIu64 ", restarts %" PRIu64 ", recoveries %" PRIu64
+			", longest outage %.1f ms\n",
 			lcore, state_name(core->state), core->deaths, core->restarts,
 			core->recoveries, (double)core->longest_outage_ns / 1e6);
 	}
 	fprintf(to, "Total deaths: %" PRIu64 "\nTotal restarts: %" PRIu64 "\n", totals->deaths,
 		totals->restarts);
 	if (totals->late_ticks != 0)
-		fprintf(to, "Late pings: %" PRIu64 ", the longest by %.1f ms\n",
-			totals->late_ticks, (double)totals->longest_late_ns / 1e6);
+		fprintf(to, "Late pings: %" PRIu64 ", the longest by %.1f ms\n", totals->late_ticks,
+			(double)totals->longest_late_ns / 1e6);
 }
 
 static void

@@ -14,10 +14,10 @@
 
 /** What the table shows. */
 struct stats_config {
-	unsigned int period_s;		       /**< Seconds between two tables; 0 = none. */
-	struct forward_lcore *const *workers;  /**< Not owned. */
+	unsigned int period_s;		      /**< Seconds between two tables; 0 = none. */
+	struct forward_lcore *const *workers; /**< Not owned. */
 	size_t nb_workers;
-	const struct monitor *monitor;	       /**< NULL: keepalive is off. Not owned. */
+	const struct monitor *monitor; /**< NULL: keepalive is off. Not owned. */
 };
 
 /** Opaque. */

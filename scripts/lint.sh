@@ -101,25 +101,28 @@ cppchecked() {
 		"${c_files[@]}"
 }
 
+# What is compiled into several programs is looked at once.
 tidied() {
-	local sources
+	local once rc
 	if [ -z "$build" ]; then
 		build="build-lint"
 		[ -f $build/build.ninja ] || meson setup $build . || return 1
 	fi
-	# Only what is compiled has a command there.
-	mapfile -t sources < <(/usr/bin/python3 - "$build/compile_commands.json" <<-'END'
+	once=$(mktemp -d)
+	/usr/bin/python3 - "$build" "$once" >"$once/sources" <<-'END'
 		import json, os, sys
-		for entry in json.load(open(sys.argv[1])):
-		    print(os.path.relpath(os.path.join(entry["directory"], entry["file"])))
+		build, once = sys.argv[1:]
+		entries = json.load(open(os.path.join(build, "compile_commands.json")))
+		entries = {os.path.join(entry["directory"], entry["file"]): entry for entry in entries}
+		json.dump(list(entries.values()), open(os.path.join(once, "compile_commands.json"), "w"))
+		print("\n".join(sorted(map(os.path.relpath, entries))))
 	END
-	)
-	# One file a run: with several it mistakes a va_list of the second for not initialized. It
-	# counts the warnings that it suppressed; that is no news.
-	printf '%s\n' "${sources[@]}" | sort -u |
-		xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p "$build" 2>&1 |
+	# It counts the warnings that it suppressed; that is no news.
+	xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p "$once" <"$once/sources" 2>&1 |
 		grep -vE '^[0-9]+ warnings? (generated|treated)|^$'
-	[ "${PIPESTATUS[2]}" -eq 0 ]
+	rc=${PIPESTATUS[0]}
+	rm -rf "$once"
+	return "$rc"
 }
 
 check "every file has an SPDX line" spdx_lines

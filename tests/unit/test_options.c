@@ -283,117 +283,120 @@ a_group_is_found_by_its_name(void **state)
 	const struct group *daemon = getgrnam("daemon");
 
 	(void)state;
-	if (daemon == NULL)
+	if (daemon == NULL) {
 		skip();
+		return;
+	}
 	RUN("--", "--shm-group", "daemon");
 	assert_int_equal(shm_group(), daemon->gr_gid);
 }
 
 /* ---- Values that are refused ---- */
 
+static const struct {
+	const char *option, *value, *reason, *allowed;
+} wrong_values[] = {
+	{ "-K", "", "is empty", "0.1 to 86400" },
+	{ "-K", "-1", "is negative", "0.1 to 86400" },
+	{ "-K", "-0.5", "is negative", "0.1 to 86400" },
+	{ "-K", "+5", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", " 5", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "5 ", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "5ms", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "0x5", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "1e3", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "0x1p3", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "nan", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "inf", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "0,5", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", ".", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", ".5", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "5.", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "1.5.5", "is not a decimal number", "0.1 to 86400" },
+	{ "-K", "0.099999", "is too small", "0.1 to 86400" },
+	{ "-K", "0.000001", "is too small", "0.1 to 86400" },
+	{ "-K", "0.5000001", "is finer than a nanosecond", "0.1 to 86400" },
+	{ "-K", "0.00000000000000000000001", "is finer than a nanosecond", "0.1" },
+	{ "-K", "86400.000001", "is too large", "0.1 to 86400" },
+	{ "-K", "86400.00000001", "is too large", "0.1 to 86400" },
+	{ "-K", "86401", "is too large", "0.1 to 86400" },
+	{ "-K", "4294967301", "is too large", "0.1 to 86400" },
+	{ "-K", "18446744073709551621", "is too large", "0.1 to 86400" },
+	{ "--check-period", "abc", "is not a decimal number", "0.1 to 86400" },
+	{ "--demo-lifetime", "-1", "is negative", "86400" },
+	{ "--demo-lifetime", "86400.000000001", "is too large", "86400" },
+	{ "--demo-lifetime", "4294967297", "is too large", "86400" },
+	{ "--demo-lifetime", "0.0000000001", "is finer than a nanosecond", "86400" },
+	{ "--demo-lifetime", "never", "is not a decimal number", "86400" },
+	{ "-p", "", "is empty", "hexadecimal" },
+	{ "-p", "0", "names no port", "hexadecimal" },
+	{ "-p", "0x000", "names no port", "hexadecimal" },
+	{ "-p", "-1", "is negative", "hexadecimal" },
+	{ "-p", "0x", "is not hexadecimal", "hexadecimal" },
+	{ "-p", "0x0x3", "is not hexadecimal", "hexadecimal" },
+	{ "-p", "3g", "is not hexadecimal", "hexadecimal" },
+	{ "-p", "3 ", "is not hexadecimal", "hexadecimal" },
+	{ "-p", "+3", "is not hexadecimal", "hexadecimal" },
+	{ "-p", "-q", "is not hexadecimal", "hexadecimal" },
+	{ "--portmask", "1,2", "is not hexadecimal", "hexadecimal" },
+	{ "-q", "", "is empty", "1 to 16" },
+	{ "-q", "0", "is too small", "1 to 16" },
+	{ "-q", "17", "is too large", "1 to 16" },
+	{ "-q", "-1", "is negative", "1 to 16" },
+	{ "-q", "0x2", "is not a number", "1 to 16" },
+	{ "-q", "2.0", "is not a number", "1 to 16" },
+	{ "-q", "257", "is too large", "1 to 16" },
+	{ "-q", "4294967297", "is too large", "1 to 16" },
+	{ "--ports-per-lcore", "two", "is not a number", "1 to 16" },
+	{ "--seed", "", "is empty", "0 to 18446744073709551615" },
+	{ "--seed", "-1", "is negative", "0 to 18446744073709551615" },
+	{ "--seed", "18446744073709551616", "is too large", "0 to 184467" },
+	{ "--seed", "99999999999999999999999", "is too large", "0 to 184467" },
+	{ "--seed", "1x", "is not a number", "0 to 18446744073709551615" },
+	{ "--shm-group", "", "is empty", "a group that exists" },
+	{ "--shm-group", "no-such-group", "is no group", "a group that exists" },
+	{ "--shm-group", "-1", "is negative", "a group that exists" },
+	{ "--shm-group", "4294967295", "is too large", "a group that exists" },
+	{ "--shm-group", "4294967296", "is too large", "a group that exists" },
+	{ "--shm-group", "0x", "is not a number", "a group that exists" },
+	{ "--shm-mode", "", "is empty", "0600 to 0777" },
+	{ "--shm-mode", "0", "would lock the owner out", "0600 to 0777" },
+	{ "--shm-mode", "400", "would lock the owner out", "0600 to 0777" },
+	{ "--shm-mode", "577", "would lock the owner out", "0600 to 0777" },
+	{ "--shm-mode", "800", "is not octal", "0600 to 0777" },
+	{ "--shm-mode", "668", "is not octal", "0600 to 0777" },
+	{ "--shm-mode", "rw-------", "is not octal", "0600 to 0777" },
+	{ "--shm-mode", "0o600", "is not octal", "0600 to 0777" },
+	{ "--shm-mode", "-600", "is negative", "0600 to 0777" },
+	{ "--shm-mode", "1777", "is too large", "0600 to 0777" },
+	{ "--shm-mode", "40000000600", "is too large", "0600 to 0777" },
+	{ "--shm-name", "", "cannot be the name", "1 to 199 characters" },
+	{ "--shm-name", "/", "cannot be the name", "1 to 199 characters" },
+	{ "--shm-name", "plain", "cannot be the name", "1 to 199 characters" },
+	{ "--shm-name", "/a/b", "cannot be the name", "1 to 199 characters" },
+	{ "--shm-name", "/..", "cannot be the name", "1 to 199 characters" },
+	{ "-T", "", "is empty", "0 for off" },
+	{ "-T", "-1", "is negative", "0 for off" },
+	{ "-T", "1.5", "is not a number", "0 for off" },
+	{ "-T", "86401", "is too large", "0 for off" },
+	{ "-T", "4294967296", "is too large", "0 for off" },
+	{ "--stats-period", "10s", "is not a number", "0 for off" },
+};
+
 static void
 a_wrong_value_is_named_with_its_option_and_the_reason(void **state)
 {
-	static const struct {
-		const char *option, *value, *reason, *allowed;
-	} rows[] = {
-		{ "-K", "", "is empty", "0.1 to 86400" },
-		{ "-K", "-1", "is negative", "0.1 to 86400" },
-		{ "-K", "-0.5", "is negative", "0.1 to 86400" },
-		{ "-K", "+5", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", " 5", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "5 ", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "5ms", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "0x5", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "1e3", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "0x1p3", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "nan", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "inf", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "0,5", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", ".", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", ".5", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "5.", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "1.5.5", "is not a decimal number", "0.1 to 86400" },
-		{ "-K", "0.099999", "is too small", "0.1 to 86400" },
-		{ "-K", "0.000001", "is too small", "0.1 to 86400" },
-		{ "-K", "0.5000001", "is finer than a nanosecond", "0.1 to 86400" },
-		{ "-K", "0.00000000000000000000001", "is finer than a nanosecond", "0.1" },
-		{ "-K", "86400.000001", "is too large", "0.1 to 86400" },
-		{ "-K", "86400.00000001", "is too large", "0.1 to 86400" },
-		{ "-K", "86401", "is too large", "0.1 to 86400" },
-		{ "-K", "4294967301", "is too large", "0.1 to 86400" },
-		{ "-K", "18446744073709551621", "is too large", "0.1 to 86400" },
-		{ "--check-period", "abc", "is not a decimal number", "0.1 to 86400" },
-		{ "--demo-lifetime", "-1", "is negative", "86400" },
-		{ "--demo-lifetime", "86400.000000001", "is too large", "86400" },
-		{ "--demo-lifetime", "4294967297", "is too large", "86400" },
-		{ "--demo-lifetime", "0.0000000001", "is finer than a nanosecond", "86400" },
-		{ "--demo-lifetime", "never", "is not a decimal number", "86400" },
-		{ "-p", "", "is empty", "hexadecimal" },
-		{ "-p", "0", "names no port", "hexadecimal" },
-		{ "-p", "0x000", "names no port", "hexadecimal" },
-		{ "-p", "-1", "is negative", "hexadecimal" },
-		{ "-p", "0x", "is not hexadecimal", "hexadecimal" },
-		{ "-p", "0x0x3", "is not hexadecimal", "hexadecimal" },
-		{ "-p", "3g", "is not hexadecimal", "hexadecimal" },
-		{ "-p", "3 ", "is not hexadecimal", "hexadecimal" },
-		{ "-p", "+3", "is not hexadecimal", "hexadecimal" },
-		{ "-p", "-q", "is not hexadecimal", "hexadecimal" },
-		{ "--portmask", "1,2", "is not hexadecimal", "hexadecimal" },
-		{ "-q", "", "is empty", "1 to 16" },
-		{ "-q", "0", "is too small", "1 to 16" },
-		{ "-q", "17", "is too large", "1 to 16" },
-		{ "-q", "-1", "is negative", "1 to 16" },
-		{ "-q", "0x2", "is not a number", "1 to 16" },
-		{ "-q", "2.0", "is not a number", "1 to 16" },
-		{ "-q", "257", "is too large", "1 to 16" },
-		{ "-q", "4294967297", "is too large", "1 to 16" },
-		{ "--ports-per-lcore", "two", "is not a number", "1 to 16" },
-		{ "--seed", "", "is empty", "0 to 18446744073709551615" },
-		{ "--seed", "-1", "is negative", "0 to 18446744073709551615" },
-		{ "--seed", "18446744073709551616", "is too large", "0 to 184467" },
-		{ "--seed", "99999999999999999999999", "is too large", "0 to 184467" },
-		{ "--seed", "1x", "is not a number", "0 to 18446744073709551615" },
-		{ "--shm-group", "", "is empty", "a group that exists" },
-		{ "--shm-group", "no-such-group", "is no group", "a group that exists" },
-		{ "--shm-group", "-1", "is negative", "a group that exists" },
-		{ "--shm-group", "4294967295", "is too large", "a group that exists" },
-		{ "--shm-group", "4294967296", "is too large", "a group that exists" },
-		{ "--shm-group", "0x", "is not a number", "a group that exists" },
-		{ "--shm-mode", "", "is empty", "0600 to 0777" },
-		{ "--shm-mode", "0", "would lock the owner out", "0600 to 0777" },
-		{ "--shm-mode", "400", "would lock the owner out", "0600 to 0777" },
-		{ "--shm-mode", "577", "would lock the owner out", "0600 to 0777" },
-		{ "--shm-mode", "800", "is not octal", "0600 to 0777" },
-		{ "--shm-mode", "668", "is not octal", "0600 to 0777" },
-		{ "--shm-mode", "rw-------", "is not octal", "0600 to 0777" },
-		{ "--shm-mode", "0o600", "is not octal", "0600 to 0777" },
-		{ "--shm-mode", "-600", "is negative", "0600 to 0777" },
-		{ "--shm-mode", "1777", "is too large", "0600 to 0777" },
-		{ "--shm-mode", "40000000600", "is too large", "0600 to 0777" },
-		{ "--shm-name", "", "cannot be the name", "1 to 199 characters" },
-		{ "--shm-name", "/", "cannot be the name", "1 to 199 characters" },
-		{ "--shm-name", "plain", "cannot be the name", "1 to 199 characters" },
-		{ "--shm-name", "/a/b", "cannot be the name", "1 to 199 characters" },
-		{ "--shm-name", "/..", "cannot be the name", "1 to 199 characters" },
-		{ "-T", "", "is empty", "0 for off" },
-		{ "-T", "-1", "is negative", "0 for off" },
-		{ "-T", "1.5", "is not a number", "0 for off" },
-		{ "-T", "86401", "is too large", "0 for off" },
-		{ "-T", "4294967296", "is too large", "0 for off" },
-		{ "--stats-period", "10s", "is not a number", "0 for off" },
-	};
 	char quoted[64];
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
-		READ("--", rows[i].option, rows[i].value);
+	for (size_t i = 0; i < LENGTH(wrong_values); i++) {
+		READ("--", wrong_values[i].option, wrong_values[i].value);
 		expect_action(OPTIONS_ERROR);
-		snprintf(quoted, sizeof(quoted), "'%s'", rows[i].value);
-		expect_error_has(rows[i].option);
+		snprintf(quoted, sizeof(quoted), "'%s'", wrong_values[i].value);
+		expect_error_has(wrong_values[i].option);
 		expect_error_has(quoted);
-		expect_error_has(rows[i].reason);
-		expect_error_has(rows[i].allowed);
+		expect_error_has(wrong_values[i].reason);
+		expect_error_has(wrong_values[i].allowed);
 		assert_null(got.options.pairs);
 	}
 }

@@ -72,7 +72,7 @@ count_objects(bool remove_them)
 
 	assert_non_null(folder);
 	while ((entry = readdir(folder)) != NULL) {
-		if (strncmp(entry->d_name, name + 1, strlen(name + 1)) != 0)
+		if (strstr(entry->d_name, name + 1) != entry->d_name)
 			continue;
 		count++;
 		if (remove_them)

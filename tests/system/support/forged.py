@@ -42,7 +42,8 @@ class _Mapped:
         if mode.startswith("x"):
             self._file.truncate(size)
         self._map = mmap.mmap(self._file.fileno(), size)
-        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        self.bytes = (ctypes.c_uint8 * size).from_buffer(self._map)
+        self._address = ctypes.addressof(self.bytes)
 
     def post(self):
         _sem(_LIBC.sem_post, self._address)

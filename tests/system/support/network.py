@@ -2,6 +2,7 @@
 """Network namespaces, and paths through the forwarder between two of them."""
 
 import json
+import re
 import subprocess
 
 from .deadline import wait_until
@@ -82,16 +83,25 @@ class Path:
     def ends(self):
         return zip((self.a, self.b), ADDRESSES, range(2))
 
-    def ping(self, count=3, interval=0.01, size=56, timeout=2):
-        """Ping b from a; (sent, received)."""
-        done = self.a.run("ping", "-c", count, "-i", interval, "-s", size, "-W", timeout, "-q",
+    def ping(self, count=3, interval=0.01, size=56, timeout=10):
+        """Ping b from a; (sent, received): the count, and how many of these were answered.
+
+        With -w, ping waits that many whole seconds for the last answer. Without, it would wait for
+        no longer than some round trips, and a moment without a CPU would look like a lost frame.
+        """
+        done = self.a.run("ping", "-n", "-c", count, "-i", interval, "-s", size, "-w", timeout,
                           self.address_b, check=False)
-        words = next(line for line in done.stdout.splitlines() if "transmitted" in line).split()
-        return int(words[0]), int(words[3])
+        answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl=", done.stdout)}
+        return count, sum(number <= count for number in answered)
+
+    def is_open(self):
+        """Whether a ping crosses now."""
+        return self.a.run("ping", "-n", "-c", 1, "-W", 0.2, "-q", self.address_b,
+                          check=False).returncode == 0
 
     def wait_open(self):
         """Wait until a ping crosses."""
-        wait_until(lambda: self.ping(count=1, timeout=0.2)[1] == 1, "a ping across")
+        wait_until(self.is_open, "a ping across")
 
 
 class TapPath(Path):

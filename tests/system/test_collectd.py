@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The real collectd reads our segment as it reads the original's, and lives through what we do."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.deadline import wait_until
+from support.hook import Mode
+from support.process import Process
+from support.segment import objects
+
+COLLECTD = shutil.which("collectd", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+TYPES = Path("/usr/share/collectd/types.db")
+
+pytestmark = pytest.mark.skipif(COLLECTD is None or not TYPES.exists(),
+                                reason="apt-get install collectd-core")
+
+CONFIGURATION = """
+Hostname "test"
+FQDNLookup false
+BaseDir "{directory}"
+PIDFile "{directory}/collectd.pid"
+TypesDB "{types}"
+Interval {interval:g}
+# A read that failed is tried again at once; by default the pause doubles each time.
+MaxReadInterval {interval:g}
+ReadThreads 1
+WriteThreads 1
+LoadPlugin logfile
+<Plugin logfile>
+  LogLevel info
+  File stdout
+  Timestamp false
+</Plugin>
+LoadPlugin dpdkevents
+<Plugin dpdkevents>
+  <Event "keep_alive">
+    SendEventsOnUpdate {updates}
+    LCoreMask "{lcores:#x}"
+    KeepAliveShmName "{name}"
+    SendNotification true
+  </Event>
+</Plugin>
+"""
+
+# How bad collectd takes each state to be.
+SEVERITY = {"UNUSED": "OKAY", "ALIVE": "OKAY", "DOZING": "OKAY", "SLEEP": "OKAY",
+            "MISSING": "WARNING", "DEAD": "FAILURE", "GONE": "FAILURE"}
+
+
+class Collectd(Process):
+    """collectd in the foreground; every state it reads is a line, or every change of one."""
+
+    NOTIFICATION = r"^Notification: severity = (\w+), .* lcore (\d+) Keep Alive Status: (\w+)$"
+
+    def states(self, lcore, after=None):
+        """[(Line, state)] of an lcore, as notified so far."""
+        found = []
+        for line in self.lines(self.NOTIFICATION, after=after):
+            severity, number, state = line.match.groups()
+            assert severity == SEVERITY[state], line.text
+            if int(number) == lcore:
+                found.append((line, state))
+        return found
+
+    def wait_state(self, lcore, state, after=None):
+        """The first notification of a state behind a line."""
+        pattern = rf"^Notification: .* lcore {lcore} Keep Alive Status: {state}$"
+        return self.wait_line(pattern, after=after)
+
+    def wait_states(self, lcore, count, after=None):
+        """The next `count` states that are notified of an lcore."""
+        def enough():
+            assert self.running, f"collectd ended with {self.returncode}\n{self.report()}"
+            found = self.states(lcore, after)
+            return found if len(found) >= count else None
+        return [state for _, state in wait_until(enough, f"{count} notifications")[:count]]
+
+    def last_line(self):
+        return self.lines()[-1]
+
+
+@pytest.fixture
+def collectd(start, tmp_path):
+    def start_collectd(name, *, lcores=(1,), interval=0.1, updates=False):
+        directory = tmp_path / "collectd"
+        directory.mkdir()
+        configuration = directory / "collectd.conf"
+        configuration.write_text(CONFIGURATION.format(
+            directory=directory, types=TYPES, interval=interval, name=name,
+            updates=str(updates).lower(), lcores=sum(1 << lcore for lcore in lcores)))
+        daemon = start([COLLECTD, "-f", "-C", configuration], kind=Collectd, name="collectd")
+        daemon.wait_line("Initialization complete")
+        return daemon
+    return start_collectd
+
+
+def test_w2_collectd_finds_a_healthy_core_okay_and_never_warns(forwarder, collectd):
+    """W2: of the original, collectd says WARNING "MISSING" for ever; a healthy core is ALIVE."""
+    fwd = forwarder(["-p", "3", "-K", "100"])
+    fwd.segment().wait(lambda now: now.monitor.ticks > 2, "pings")
+    daemon = collectd(fwd.shm_name, interval=0.05)
+    assert daemon.wait_states(1, 40) == ["ALIVE"] * 40
+    assert daemon.lines("WARNING|FAILURE|[Ff]ail") == []
+    assert fwd.terminate() == 0
+
+
+def test_collectd_reports_each_death_and_the_return(forwarder, collectd):
+    """A death is FAILURE, preceded by a WARNING of the first missed ping, and then OKAY again."""
+    fwd = forwarder(["-p", "3", "-K", "200", "--demo-lifetime", "0.3", "--seed", "2"])
+    segment = fwd.segment()
+    daemon = collectd(fwd.shm_name, interval=0.02, updates=True)
+    wait_until(lambda: [state for _, state in daemon.states(1)].count("DEAD") >= 3, "3 deaths")
+    daemon.wait_state(1, "ALIVE", after=daemon.wait_line("DEAD$", count=3))
+    assert segment.monitor().deaths >= 3
+    assert daemon.running and fwd.terminate() == 0
+
+    states = [state for _, state in daemon.states(1)]
+    after_death = {after for state, after in zip(states, states[1:]) if state == "DEAD"}
+    before_death = {before for before, state in zip(states, states[1:]) if state == "DEAD"}
+    assert after_death == {"ALIVE"} and before_death == {"MISSING"}, states
+
+
+def test_collectd_sees_a_hung_worker_down_until_it_returns(forwarder, collectd, hook):
+    """FAILURE, and nothing else, for as long as the worker hangs; OKAY once it moves again."""
+    fwd = forwarder(["-p", "3", "-K", "20"], hook=hook)
+    worker = fwd.worker_of(port=0)
+    daemon = collectd(fwd.shm_name, lcores=[worker], interval=0.02)
+    hook.hold(worker, Mode.SPIN)
+    dead = daemon.wait_line("severity = FAILURE")
+    assert set(daemon.wait_states(worker, 20, after=dead)) <= {"DEAD", "GONE"}
+    last = daemon.last_line()
+    hook.release(worker)
+    daemon.wait_state(worker, "ALIVE", after=last)
+    assert fwd.terminate() == 0
+
+
+def test_collectd_lives_through_20_restarts_of_the_forwarder(forwarder, collectd):
+    """S1: one collectd follows 21 instances that end by SIGTERM and SIGKILL in turn.
+
+    Workers run on lcore 1 and 2 in turn, so that what it says shows which instance it reads.
+    """
+    def start_instance(number):
+        return forwarder(["-p", "1", "-K", "100", "--shm-name", "/restarts"],
+                         vdevs=["net_null0"], lcores=f"0@0,{1 + number % 2}@1")
+
+    fwd = start_instance(0)
+    daemon = collectd("/restarts", lcores=[1, 2], interval=0.02)
+    pid = daemon.pid
+    for number in range(21):
+        if number > 0:
+            (fwd.terminate if number % 3 else fwd.kill)()
+            fwd = start_instance(number)
+        watched, other = 1 + number % 2, 2 - number % 2
+        alive = daemon.wait_state(watched, "ALIVE", after=fwd_started(daemon, fwd))
+        assert daemon.wait_states(other, 2, after=alive) == ["UNUSED"] * 2
+        assert set(daemon.wait_states(watched, 2, after=alive)) == {"ALIVE"}
+    assert fwd.terminate() == 0
+    assert daemon.running and daemon.pid == pid
+    assert "restarts" not in objects()
+
+
+def fwd_started(daemon, fwd):
+    """The last line of collectd from before an instance of the forwarder was started."""
+    earlier = [line for line in daemon.lines() if line.time < fwd.started_at]
+    return earlier[-1] if earlier else None
+
+
+def test_s1_collectd_lives_through_10000_segments(start, build, collectd):
+    """S1: a reader between creation and initialisation of the original's gets SIGBUS."""
+    name = "/churned"
+    tool = build.directory / "tests/segment_tool"
+    first = start([tool, "hold", name], name="owner", stdin=subprocess.PIPE)
+    first.wait_line("READY")
+    daemon = collectd(name, interval=0.0001)
+    first.terminate()
+
+    churn = start([tool, "churn", name, 10000], name="churn")
+    assert churn.wait_exit(60) == 0, churn.report()
+    met = [state for line, state in daemon.states(1) if line.time > churn.started_at]
+    assert len(met) >= 50, f"collectd met {len(met)} of 10000 segments"
+    assert set(met) == {"UNUSED"}
+
+    last = daemon.last_line()
+    owner = start([tool, "hold", name], name="owner", stdin=subprocess.PIPE)
+    owner.wait_line("READY")
+    daemon.wait_state(1, "UNUSED", after=last)
+    assert daemon.running
