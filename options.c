@@ -31,9 +31,6 @@
 /* getopt_long() returns this plus the row of the table for a long option. */
 #define LONG_CODE 256
 
-/* getopt_long() returns this for an operand when the list of letters begins with '-'. */
-#define OPERAND_CODE 1
-
 /* Reads a value into options; false, and why, when it cannot be. A flag has value NULL. */
 typedef bool (*reader_fn)(struct options *options, const char *value, char why[WHY_MAX]);
 
@@ -643,7 +640,6 @@ scan_eal_part(int argc, char *argv[], bool divided, const char **file_prefix,
 {
 	*file_prefix = NULL;
 	optind = 0;
-	opterr = 0;
 	for (;;) {
 		int at = optind == 0 ? 1 : optind;
 		int code = getopt_long(argc, argv, eal_letters, eal_table, NULL);
@@ -674,8 +670,8 @@ scan_eal_part(int argc, char *argv[], bool divided, const char **file_prefix,
 static void
 fill_getopt(struct option longs[NB_ROWS + 1], char letters[2 + 2 * NB_ROWS + 1])
 {
-	/* Operands in order, and ':' instead of '?' when a value is missing. */
-	*letters++ = '-';
+	/* Stop at an operand, print nothing, return ':' instead of '?' when a value is missing. */
+	*letters++ = '+';
 	*letters++ = ':';
 	for (size_t i = 0; i < NB_ROWS; i++) {
 		bool valued = table[i].give != NULL;
@@ -713,10 +709,10 @@ read_own_part(struct options *options, int argc, char *argv[], char error[OPTION
 
 		if (code == -1 && optind >= argc)
 			return OPTIONS_RUN;
-		if (code == -1 || code == OPERAND_CODE)
+		if (code == -1)
 			return complain(error,
 					"operand '%.*s': only options are understood, see --help",
-					VALUE_SHOWN, code == -1 ? argv[optind] : optarg);
+					VALUE_SHOWN, argv[optind]);
 		if (row == NULL)
 			return complain_of_option(error, argv[at]);
 		if (code == ':')

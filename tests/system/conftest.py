@@ -41,6 +41,8 @@ KA_TEST_HUGE=1 takes huge pages. Programs can be started as another user: start(
 
 import itertools
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -80,17 +82,24 @@ def hook_library(tmp_path_factory):
     return hook_module.build(tmp_path_factory.mktemp("preload"))
 
 
+def _empty(directory):
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 @pytest.fixture
 def _running(request):
     """What this test made and must be closed, last one first; then complaints are raised."""
     made = request.node.stash.setdefault(_made, [])
     yield made
     complaints = [text for thing in reversed(made) for text in thing.close() or []]
-    for path in SHM.iterdir():  # Of killed programs: nothing may leak into the next test.
-        if path.is_dir() and not path.is_symlink():
-            path.rmdir()
-        else:
-            path.unlink()
+    # What killed programs left, and EAL's runtime folders, which stay even after a clean end:
+    # nothing may leak into the next test.
+    _empty(SHM)
+    _empty(Path("/run/dpdk"))
     assert complaints == [], "\n".join(complaints)
 
 

@@ -17,7 +17,7 @@ from support import hook as hook_module
 from support.deadline import wait_until
 from support.forged import ForgedSegment, OriginalSegment
 from support.hook import Mode
-from support.segment import DEFAULT_NAME, SIZE, Cause, Kind, State, objects, path_of
+from support.segment import DEFAULT_NAME, SIZE, Cause, Kind, State, path_of
 
 NAME = "/ka-test"
 

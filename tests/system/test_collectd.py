@@ -2,7 +2,6 @@
 """The real collectd reads our segment as it reads the original's, and lives through what we do."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -169,23 +168,23 @@ def fwd_started(daemon, fwd):
     return earlier[-1] if earlier else None
 
 
-def test_s1_collectd_lives_through_10000_segments(start, build, collectd):
+def test_s1_collectd_lives_through_10000_segments(start, build, forwarder, collectd):
     """S1: a reader between creation and initialisation of the original's gets SIGBUS."""
     name = "/churned"
-    tool = build.directory / "tests/segment_tool"
-    first = start([tool, "hold", name], name="owner", stdin=subprocess.PIPE)
-    first.wait_line("READY")
+    fwd = forwarder(["-p", "3", "-K", "100", "--shm-name", name])
     daemon = collectd(name, interval=0.0001)
-    first.terminate()
+    daemon.wait_state(1, "ALIVE")
+    assert fwd.terminate() == 0
 
-    churn = start([tool, "churn", name, 10000], name="churn")
+    churn = start([build.segment_tool, "churn", name, 10000], name="churn")
     assert churn.wait_exit(60) == 0, churn.report()
+    assert daemon.running, f"collectd ended with {daemon.returncode}"
     met = [state for line, state in daemon.states(1) if line.time > churn.started_at]
     assert len(met) >= 50, f"collectd met {len(met)} of 10000 segments"
     assert set(met) == {"UNUSED"}
 
-    last = daemon.last_line()
-    owner = start([tool, "hold", name], name="owner", stdin=subprocess.PIPE)
-    owner.wait_line("READY")
-    daemon.wait_state(1, "UNUSED", after=last)
+    # It still reads: nothing but a forwarder publishes ALIVE.
+    fwd = forwarder(["-p", "3", "-K", "100", "--shm-name", name])
+    daemon.wait_state(1, "ALIVE", after=daemon.last_line())
+    assert fwd.terminate() == 0
     assert daemon.running

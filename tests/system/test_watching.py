@@ -411,6 +411,7 @@ def test_w15_the_demonstration_is_on_by_default_and_says_so(forwarder):
     (death,) = segment.events(Kind.DEATH)
     last = death.time_ns - death.silent_ns
     worker = fwd.worker_of(port=0)
+    fwd.wait_line(r"^Dead core \d+")  # The segment may be faster than the output.
     assert death.cause == Cause.EXITED and fwd.deaths() == [worker]
     assert last < now.identity.created_ns + 8500 * MS
 

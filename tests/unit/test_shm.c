@@ -901,37 +901,60 @@ S7_a_stopped_owner_is_alive(void **state)
 	assert_int_equal(publish(&writer), -EBUSY);
 }
 
+/* Newcomers that have made their segment and wait for the start; shared with the children. */
+static _Atomic unsigned int *waiting;
+
+/* A child's role: publish at the same moment as the other one, and stay. */
 static void
-S3_of_several_newcomers_one_replaces_a_stale_segment(void **state)
+race_for_name(int in, int out)
 {
-	const int rounds = 5, newcomers = 4;
+	struct ka_shm_config config = default_config();
+	struct ka_shm_writer *own = NULL;
+	struct report report = { .rc = ka_shm_create(&own, &config) };
+	char what;
+
+	atomic_fetch_add(waiting, 1);
+	while (atomic_load(waiting) < 2)
+		continue;
+	if (report.rc == 0)
+		report.rc = ka_shm_publish(own, &holder, &replaced_stale);
+	report.replaced_stale = replaced_stale;
+	say(out, &report);
+	while (read(in, &what, 1) == 1)
+		continue;
+}
+
+static void
+S3_of_two_newcomers_one_replaces_a_stale_segment(void **state)
+{
+	void *memory = mmap(NULL, sizeof(*waiting), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
-	for (int round = 0; round < rounds; round++) {
-		int winners = 0;
-		pid_t winner = 0;
+	assert_true(memory != MAP_FAILED);
+	waiting = memory;
+	for (int round = 0; round < 15; round++) {
+		struct report first, second;
+		bool first_won;
 
-		for (int i = 0; i < newcomers; i++)
-			start_child(own_segment);
-		for (int i = 0; i < newcomers; i++) {
-			struct report report = hear(&children[i]);
-
-			if (report.rc == 0) {
-				winners++;
-				winner = children[i].pid;
-				assert_int_equal(report.replaced_stale, round > 0);
-			} else {
-				assert_int_equal(report.rc, -EBUSY);
-			}
-		}
-		assert_int_equal(winners, 1);
+		atomic_store(waiting, 0);
+		start_child(race_for_name);
+		start_child(race_for_name);
+		first = hear(&children[0]);
+		second = hear(&children[1]);
+		first_won = first.rc == 0;
+		assert_int_equal(first_won ? second.rc : first.rc, -EBUSY);
+		assert_int_equal(first_won ? first.rc : second.rc, 0);
+		assert_int_equal(first_won ? first.replaced_stale : second.replaced_stale,
+				 round > 0);
 		open_or_fail(KA_SHM_LOOK);
-		assert_int_equal(ka_shm_identity(reader)->pid, winner);
+		assert_int_equal(ka_shm_identity(reader)->pid, children[first_won ? 0 : 1].pid);
 		assert_true(ka_shm_owner_lives(reader));
 		close_reader();
 		while (nb_children > 0)
 			end_child(&children[--nb_children], SIGKILL);
 	}
+	munmap(memory, sizeof(*waiting));
 }
 
 static void
@@ -967,6 +990,22 @@ S7_what_was_never_published_leaves_nothing_behind(void **state)
 	assert_int_equal(publish(&second), -EBUSY);
 	ka_shm_destroy(second);
 	assert_int_equal(count_objects(false), 1);
+}
+
+/* As of a process of our id that was killed before it could give its segment the name. */
+static void
+S7_an_unpublished_leftover_is_no_obstacle(void **state)
+{
+	char leftover[sizeof(name) + 32];
+	int fd;
+
+	(void)state;
+	snprintf(leftover, sizeof(leftover), "%s.new.%ld", name, (long)getpid());
+	fd = shm_open(leftover, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	publish_or_fail();
+	open_or_fail(KA_SHM_LOOK);
 }
 
 static void
@@ -1273,7 +1312,6 @@ churn(int in, int out)
 	struct pollfd ready = { .fd = in, .events = POLLIN };
 	struct report report = { 0 };
 
-	/* The first one stays until the parent listens. */
 	while (poll(&ready, 1, 0) == 0 && report.rc == 0) {
 		struct ka_shm_writer *own = NULL;
 
@@ -1300,7 +1338,9 @@ S1_a_segment_is_found_complete_or_not_at_all(void **state)
 		assert_int_equal(rc, 0);
 		found++;
 		assert_int_equal(ka_shm_identity(reader)->pid, owner->pid);
-		assert_int_equal(ka_shm_snapshot(reader, &snapshot), 0);
+		/* No quiet moment: the owner lost its CPU in the middle of its goodbye. */
+		rc = ka_shm_snapshot(reader, &snapshot);
+		assert_true(rc == 0 || rc == -EAGAIN);
 		assert_in_range(snapshot.monitor.status, KA_STATUS_RUNNING, KA_STATUS_STOPPED);
 		close_reader();
 	}
@@ -1337,9 +1377,10 @@ main(void)
 		TEST(S3_a_living_owner_is_never_displaced),
 		TEST(S7_a_segment_of_a_killed_owner_is_replaced),
 		TEST(S7_a_stopped_owner_is_alive),
-		TEST(S3_of_several_newcomers_one_replaces_a_stale_segment),
+		TEST(S3_of_two_newcomers_one_replaces_a_stale_segment),
 		TEST(S3_an_owner_does_not_remove_what_is_no_longer_its_own),
 		TEST(S7_what_was_never_published_leaves_nothing_behind),
+		TEST(S7_an_unpublished_leftover_is_no_obstacle),
 		TEST(A3_a_goodbye_is_read_after_the_name_is_gone),
 		TEST(S4_a_name_of_another_user_is_left_alone),
 		TEST(S4_a_foreign_object_is_left_alone),

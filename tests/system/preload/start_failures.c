@@ -49,8 +49,8 @@ int
 rte_timer_reset(struct rte_timer *timer, uint64_t ticks, enum rte_timer_type type,
 		unsigned int lcore, rte_timer_cb_t callback, void *argument)
 {
-	int (*real)(struct rte_timer *, uint64_t, enum rte_timer_type, unsigned int,
-		    rte_timer_cb_t, void *);
+	int (*real)(struct rte_timer *, uint64_t, enum rte_timer_type, unsigned int, rte_timer_cb_t,
+		    void *);
 
 	if (must_fail(__func__))
 		return -1;
