@@ -365,7 +365,7 @@ main(int argc, char *argv[])
 {
 	static struct app app;
 	char error[OPTIONS_ERROR_MAX];
-	int eal_argc, status = EXIT_FAILURE;
+	int eal_argc, taken, status = EXIT_FAILURE;
 
 	switch (options_parse(&app.options, argc, argv, &eal_argc, error)) {
 	case OPTIONS_HELP:
@@ -384,20 +384,29 @@ main(int argc, char *argv[])
 		goto options;
 	}
 	rte_openlog_stream(output_log());
-	if (rte_eal_init(eal_argc, argv) < 0) {
+	taken = rte_eal_init(eal_argc, argv);
+	if (taken < 0) {
 		RTE_LOG(ERR, L2FWD, "EAL does not start: %s (see its lines above)\n",
 			rte_strerror(rte_errno));
 		goto output;
+	}
+	/* EAL moves what it does not take to the end. */
+	if (taken + 1 < eal_argc) {
+		RTE_LOG(ERR, L2FWD, "operand '%s' among the options of EAL: take it away\n",
+			argv[taken + 1]);
+		status = EXIT_USAGE;
+		goto eal;
 	}
 	if (!app.options.seed_given)
 		app.options.seed = ka_shm_now_ns();
 	fault_seed(app.options.seed);
 	rte_timer_subsystem_init();
 	status = work(&app);
-	if (!app.hung) {
+	if (!app.hung)
 		rte_timer_subsystem_finalize();
+eal:
+	if (!app.hung)
 		rte_eal_cleanup();
-	}
 output:
 	output_stop();
 options:

@@ -187,14 +187,37 @@ load_words(void *to, const _Atomic uint64_t *from, size_t words)
 
 /* ---- Writer's side ---- */
 
-/* A leftover of a process of the same id that died between its shm_open() and its rename(). */
+/*
+ * Take away what a process of the same id left that died between its shm_open() and its rename().
+ * If it is locked it is alive: in another container, which shares the folder but not the ids.
+ */
+static int
+remove_leftover(const char *name)
+{
+	int fd = shm_open(name, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0);
+	int rc;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	rc = lock_take(fd, LOCK_OWNER);
+	if (rc == 0 && shm_unlink(name) != 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
 static int
 open_temporary(const char *name)
 {
 	int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	int rc;
 
-	if (fd < 0 && errno == EEXIST && shm_unlink(name) == 0)
+	if (fd < 0 && errno == EEXIST) {
+		rc = remove_leftover(name);
+		if (rc != 0)
+			return rc;
 		fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	}
 	return fd < 0 ? -errno : fd;
 }
 

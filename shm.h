@@ -69,7 +69,7 @@
 /** Unread credit of the semaphore is bounded at one a core, for the time that nobody listens. */
 #define KA_SHM_CREDIT_MAX KA_SHM_MAX_LCORES
 
-/** "KAshmSEG" in memory order on a little-endian machine; also tells a foreign byte order. */
+/** "KAhm SEG" in memory order on a little-endian machine; also tells a foreign byte order. */
 #define KA_SHM_MAGIC UINT64_C(0x474553206d68414b)
 
 /** A reader accepts its own major version only; minor versions add to reserved space. */

@@ -111,7 +111,7 @@ def test_ping_goes_on_through_deaths_and_restarts(forwarder, start, path):
         ping.wait_more(20)
         sent, received, odd = ping.stop()
     assert odd == []
-    assert sent >= 100 and received >= 0.9 * sent, f"{received} of {sent} pings answered"
+    assert sent >= 50 and received >= 0.9 * sent, f"{received} of {sent} pings answered"
     assert_adds_up(fwd, at_least=received)
     deaths = fwd.deaths()
     assert len(deaths) >= 4 and set(deaths) == {1}, deaths
