@@ -217,12 +217,14 @@ count() {
 }
 
 summary() {
-	local agent_rc=$1 sent received deaths restarts reported longest
+	local agent_rc=$1 sent received deaths restarts recoveries reported longest
 
 	sent=$(sum '^([0-9]+) packets transmitted.*' "$logs/ping")
 	received=$(sum '.* ([0-9]+) received.*' "$logs/ping")
 	deaths=$(count '^Dead core [0-9]+ - restarting\.\.' "$logs/forwarder")
 	restarts=$(count '^ +core [0-9]+ restarted' "$logs/agent")
+	# A worker that only got no CPU for a while moves again by itself.
+	recoveries=$(count '^ +core [0-9]+ back after .* without a restart' "$logs/agent")
 	reported=$(sum '^([0-9]+) dead cores:.*' "$logs/agent")
 	reported=$((reported + $(sum '^([0-9]+) deaths? before this agent came:.*' "$logs/agent")))
 	longest=$(sed -nE 's/^ +core [0-9]+ back after ([0-9.]+) ms.*/\1/p' "$logs/agent" |
@@ -234,6 +236,7 @@ summary() {
 	say "pings lost       $((sent - received))"
 	say "deaths           $deaths"
 	say "restarts         $restarts"
+	say "recoveries       $recoveries"
 	say "agent reported   $reported"
 	say "longest outage   ${longest:-0} ms"
 	say ""

@@ -228,7 +228,7 @@ TWO_WORKERS = "0@0,1@1,2@1"
     (3, 16, {1: [0, 1, 2]}),
 ])
 def test_ports_are_spread_over_workers(forwarder, tmp_path, count, per_lcore, spread):
-    """Evenly over the workers there are, or as many a worker as -q says; frames cross either way."""
+    """Evenly over all workers, or as many a worker as -q says; frames cross either way."""
     ports = pcap_ports(tmp_path, count)
     many = [] if per_lcore is None else ["-q", per_lcore]
     fwd = forwarder(["-p", f"{2 ** count - 1:x}", "-K", "50", *many], lcores=TWO_WORKERS,
