@@ -76,7 +76,8 @@ static const char usage[] =
 	"                              (default: from the clock)\n"
 	"\n"
 	"Shared memory:\n"
-	"      --shm-name NAME         name of the segment that ka-agent reads (default:\n"
+	"      --shm-name NAME         name of the segment that ka-agent reads, a slash and\n"
+	"                              up to 199 characters without one (default:\n"
 	"                              " KA_SHM_DEFAULT_NAME ", and \".X\" behind it\n"
 	"                              with EAL's --file-prefix X)\n"
 	"      --shm-mode OCTAL        its permission bits, 0600 to 0777, always with the\n"
@@ -441,7 +442,7 @@ static const struct row table[] = {
 	{ "shm-group", 0, OPTIONS_RUN, read_shm_group, "a group that exists, or a number" },
 	{ "shm-mode", 0, OPTIONS_RUN, read_shm_mode, "octal, 0600 to 0777, with the owner's 0600" },
 	{ "shm-name", 0, OPTIONS_RUN, read_shm_name,
-	  "a slash, then 1 to 199 characters but slashes" },
+	  "a slash, then 1 to 199 characters that are no slash" },
 	{ "stats-period", 'T', OPTIONS_RUN, read_stats_period,
 	  "whole seconds: 0 for off, or up to 86400" },
 	{ "version", 'V', OPTIONS_VERSION, NULL, NULL },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -120,7 +121,7 @@ print_cores(const struct stats_config *config, FILE *to)
 }
 
 static void
-print_table(const struct stats_config *config)
+print_table(const struct stats_config *config, bool redraw)
 {
 	char *text = NULL;
 	size_t size;
@@ -128,7 +129,7 @@ print_table(const struct stats_config *config)
 
 	if (to == NULL)
 		return;
-	fputs(output_is_terminal() ? TERMINAL_REDRAW : "", to);
+	fputs(redraw && output_is_terminal() ? TERMINAL_REDRAW : "", to);
 	print_ports(config, to);
 	if (config->monitor != NULL)
 		print_cores(config, to);
@@ -144,7 +145,7 @@ static void
 print_periodically(struct rte_timer *timer, void *stats)
 {
 	RTE_SET_USED(timer);
-	print_table(&((const struct stats *)stats)->config);
+	print_table(&((const struct stats *)stats)->config, true);
 }
 
 struct stats *
@@ -168,7 +169,8 @@ stats_stop(struct stats *stats)
 	if (stats == NULL)
 		return;
 	rte_timer_stop_sync(&stats->timer);
+	/* Below the lines of the end, which a redraw would wipe away. */
 	if (stats->config.period_s != 0)
-		print_table(&stats->config);
+		print_table(&stats->config, false);
 	rte_free(stats);
 }

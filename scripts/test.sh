@@ -208,6 +208,10 @@ part_demo() {
 
 all_parts=(build lint unit system sanitize demo)
 [ $# -gt 0 ] || set -- "${all_parts[@]}"
+if [ "$1" = --help ] || [ "$1" = -h ]; then
+	sed -n '4,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
+	exit 0
+fi
 for part in "$@"; do
 	[[ " ${all_parts[*]} " == *" $part "* ]] || {
 		echo "$0: '$part' is none of: ${all_parts[*]}" >&2

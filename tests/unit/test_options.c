@@ -425,7 +425,7 @@ a_long_value_is_cut_but_the_reason_is_not(void **state)
 	READ("--", "-K", digits);
 	expect_error_has("999...' is too large; give milliseconds: 0 for keepalive off, or 0.1");
 	READ("--", "--shm-name", digits);
-	expect_error_has("give a slash, then 1 to 199 characters but slashes");
+	expect_error_has("give a slash, then 1 to 199 characters that are no slash");
 	READ("--", "--portmap", digits);
 	expect_error_has("give pairs of ports such as (0,1)(2,3)");
 	READ("--", digits);
