@@ -80,8 +80,8 @@ give_heartbeat(struct forward_lcore *worker, uint64_t now)
 		rte_keepalive_mark_alive(worker->keepalive);
 }
 
-static void
-log_start(const struct forward_lcore *worker)
+void
+forward_log_launch(const struct forward_lcore *worker)
 {
 	RTE_LOG(INFO, L2FWD, "entering main loop on lcore %u\n", worker->lcore);
 	for (unsigned int i = 0; i < worker->nb_queues; i++)
@@ -95,7 +95,6 @@ forward_run(void *argument)
 	struct forward_lcore *worker = argument;
 	uint64_t now, end, drained;
 
-	log_start(worker);
 	/* Long ago: frames that waited in the TX buffers through an outage leave at the first turn. */
 	drained = 0;
 	now = rte_rdtsc();

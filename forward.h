@@ -91,6 +91,12 @@ int forward_add_port(struct forward_lcore *worker, const struct port *rx, const 
  */
 int forward_run(void *worker);
 
+/**
+ * Log that a worker is launched, and with which ports. The main lcore does it, because a worker
+ * that loses its CPU while it holds the lock of the log would hold up the pings.
+ */
+void forward_log_launch(const struct forward_lcore *worker);
+
 /** Send what waits in the TX buffers. Only when the worker does not run. */
 void forward_flush(struct forward_lcore *worker);
 

@@ -4,6 +4,7 @@
  * The order of start and stop, and the main lcore's loop.
  */
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +103,7 @@ lifetime_tsc(const struct options *options)
 static void
 warn_of_socket(unsigned int lcore, const struct port *port)
 {
-	if (rte_lcore_to_socket_id(lcore) != (unsigned int)port->socket)
+	if (!port->anywhere && rte_lcore_to_socket_id(lcore) != (unsigned int)port->socket)
 		RTE_LOG(WARNING, L2FWD,
 			"lcore %u on socket %u polls port %u on socket %d: each frame crosses "
 			"between them\n",
@@ -146,9 +147,6 @@ make_monitor(struct app *app)
 		return -ENOMEM;
 	for (size_t i = 0; i < app->plan.nb_workers && rc == 0; i++)
 		rc = monitor_add(app->monitor, app->worker[i]);
-	if (rc == -ERANGE)
-		RTE_LOG(ERR, L2FWD, "keepalive watches lcores below %d only: choose others\n",
-			KA_SHM_MAX_LCORES);
 	return rc;
 }
 
@@ -157,8 +155,10 @@ launch_unwatched(const struct app *app)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < app->plan.nb_workers && rc == 0; i++)
+	for (size_t i = 0; i < app->plan.nb_workers && rc == 0; i++) {
+		forward_log_launch(app->worker[i]);
 		rc = rte_eal_remote_launch(forward_run, app->worker[i], app->worker[i]->lcore);
+	}
 	return rc;
 }
 
@@ -206,7 +206,10 @@ start_work(struct app *app)
 	rc = make_monitor(app);
 	if (rc == 0)
 		rc = monitor_start(app->monitor);
-	if (rc != 0)
+	if (rc == -ERANGE)
+		RTE_LOG(ERR, L2FWD, "keepalive watches lcores below %d only: choose others\n",
+			KA_SHM_MAX_LCORES);
+	else if (rc != 0)
 		RTE_LOG(ERR, L2FWD, "cannot start the watching: %s\n", rte_strerror(-rc));
 	return rc;
 }
@@ -328,7 +331,7 @@ static int
 work(struct app *app)
 {
 	char error[START_ERROR_MAX];
-	int status = EXIT_FAILURE;
+	int signal, status = EXIT_FAILURE;
 
 	app->lcores = start_workers();
 	if (start_plan(&app->plan, &app->options, &app->lcores, error) != 0) {
@@ -350,14 +353,36 @@ work(struct app *app)
 		.nb_workers = app->plan.nb_workers,
 		.monitor = app->monitor,
 	});
-	RTE_LOG(INFO, L2FWD, "signal %d: stopping\n", run());
+	if (app->stats == NULL)
+		RTE_LOG(WARNING, L2FWD, "no memory for the statistics: there are none\n");
+	signal = run();
+	RTE_LOG(INFO, L2FWD, "signal %d: stopping\n", signal);
 	status = EXIT_SUCCESS;
 work:
 	stop_work(app);
 ports:
+	/* Nothing is left to remove, so that a driver that hangs now can be left. */
+	signals_end_at_once();
 	stop_ports(app);
-	monitor_destroy(app->monitor);
+	if (!app->hung)
+		monitor_destroy(app->monitor);
 	return status;
+}
+
+/*
+ * Without stdin, stdout or stderr the next file opened would take its number, and what drivers
+ * print would go there.
+ */
+static void
+occupy_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 int
@@ -378,6 +403,7 @@ main(int argc, char *argv[])
 	case OPTIONS_RUN:
 		break;
 	}
+	occupy_standard_files();
 	signals_block();
 	if (output_start() != 0) {
 		fprintf(stderr, "l2fwd-keepalive: cannot start the threads that print\n");

@@ -115,6 +115,7 @@ launch(struct monitor *monitor, struct watched *core)
 	core->launched_lives = atomic_load_explicit(&core->worker->lives, memory_order_relaxed);
 	core->launched_tsc = monitor->now_tsc;
 	core->record.launched_ns = monitor->now_ns;
+	forward_log_launch(core->worker);
 	return rte_eal_remote_launch(forward_run, core->worker, core->worker->lcore);
 }
 
@@ -338,8 +339,9 @@ relay(void *data, const int lcore, enum rte_keepalive_state next, uint64_t last_
 }
 
 /*
- * Pings keep their spacing. One that comes late shifts the next ones, where a periodic rte_timer
- * would fire those it missed in a burst and find workers "silent" that had no time to speak.
+ * Pings keep their spacing. One that comes later than half a period shifts the next ones, where a
+ * periodic rte_timer would fire those it missed in a burst and find workers "silent" that had no
+ * time to speak. So between two pings there is always half a period at least.
  * One that is late by a whole period is put off to the next tick: if the whole process stood
  * still, the workers stood with it. Never two in a row, so that the watching goes on.
  */
@@ -424,8 +426,10 @@ monitor_start(struct monitor *monitor)
 			return rc;
 		publish(monitor, lcore, NULL);
 	}
-	return rte_timer_reset(&monitor->timer, monitor->period_tsc, PERIODICAL, rte_lcore_id(),
-			       tick, monitor);
+	if (rte_timer_reset(&monitor->timer, monitor->period_tsc, PERIODICAL, rte_lcore_id(), tick,
+			    monitor) != 0)
+		return -EBUSY;
+	return 0;
 }
 
 void
@@ -449,5 +453,9 @@ monitor_core(const struct monitor *monitor, unsigned int lcore)
 void
 monitor_destroy(struct monitor *monitor)
 {
+	if (monitor == NULL)
+		return;
+	/* rte_keepalive_create() took it by rte_zmalloc(); there is no call to give it back. */
+	rte_free(monitor->keepalive);
 	rte_free(monitor);
 }

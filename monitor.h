@@ -72,7 +72,7 @@ void monitor_stop(struct monitor *monitor);
 const struct ka_shm_monitor *monitor_totals(const struct monitor *monitor);
 const struct ka_shm_core *monitor_core(const struct monitor *monitor, unsigned int lcore);
 
-/** Free it. NULL is allowed. */
+/** Free it. NULL is allowed. Only when no worker runs any more. */
 void monitor_destroy(struct monitor *monitor);
 
 #endif /* MONITOR_H */

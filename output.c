@@ -231,29 +231,37 @@ output_start(void)
 	return rc;
 }
 
-static void
-channel_close(struct channel *channel)
+static struct timespec
+stop_limit(void)
 {
 	struct timespec limit;
 	uint64_t ms;
 
-	if (channel->into < 0)
-		return;
-	close(channel->into);
-	channel->into = -1;
 	clock_gettime(CLOCK_MONOTONIC, &limit);
 	ms = (uint64_t)limit.tv_nsec / 1000000 + STOP_LIMIT_MS;
 	limit.tv_sec += (time_t)(ms / 1000);
 	limit.tv_nsec = (long)(ms % 1000) * 1000000 + limit.tv_nsec % 1000000;
+	return limit;
+}
+
+static void
+channel_close(struct channel *channel, const struct timespec *limit)
+{
+	if (channel->into < 0)
+		return;
+	close(channel->into);
+	channel->into = -1;
 	/* A thread that is stuck in write() ends with the process. */
-	if (pthread_clockjoin_np(channel->thread, NULL, CLOCK_MONOTONIC, &limit) == 0)
+	if (pthread_clockjoin_np(channel->thread, NULL, CLOCK_MONOTONIC, limit) == 0)
 		close(channel->from);
 }
 
 void
 output_stop(void)
 {
+	const struct timespec limit = stop_limit();
+
 	/* The log stream stays: a late line of a driver's thread finds a closed pipe, not a bug. */
-	channel_close(&output.channel[0]);
-	channel_close(&output.channel[1]);
+	channel_close(&output.channel[0], &limit);
+	channel_close(&output.channel[1], &limit);
 }

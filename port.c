@@ -5,6 +5,7 @@
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "log.h"
@@ -86,8 +87,11 @@ configure(struct port *port, const char **doing)
 	const struct rte_eth_conf conf = { 0 };
 	int rc, socket;
 
-	/* Virtual devices may have no socket; then any memory is as good. */
+	/* Virtual devices may have no socket: the main lcore's, which surely has memory, will do. */
 	socket = rte_eth_dev_socket_id(port->id);
+	port->anywhere = socket < 0;
+	if (socket < 0)
+		socket = (int)rte_socket_id();
 	port->socket = socket < 0 ? 0 : socket;
 	*doing = "configure it with one RX and one TX queue";
 	rc = rte_eth_dev_configure(port->id, 1, 1, &conf);

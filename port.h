@@ -30,6 +30,7 @@
 /** One device in use. */
 struct port {
 	uint16_t id;		   /**< ethdev port id. */
+	bool anywhere;		   /**< The device has no socket of its own. */
 	int socket;		   /**< NUMA socket of the device; 0 where it has none. */
 	uint16_t nb_rxd;	   /**< RX descriptors as adjusted by the device. */
 	uint16_t nb_txd;	   /**< TX descriptors as adjusted by the device. */

@@ -24,6 +24,9 @@
 #define PUBLISH_TRIES 20
 #define PUBLISH_PAUSE_NS (5 * 1000 * 1000)
 
+/* How long the original is given to write, which it does every 5 ms unless told otherwise. */
+#define ORIGINAL_PAUSE_NS (50 * 1000 * 1000)
+
 /* How long a reader looks for a quiet moment. */
 #define SNAPSHOT_LIMIT_NS (20 * 1000 * 1000)
 
@@ -361,6 +364,23 @@ cannot_open(int error, const char *path, struct ka_shm_holder *holder)
 }
 
 /*
+ * Whether the original's segment is in use. The original takes no lock, but writes at every ping
+ * when it last saw its cores.
+ */
+static bool
+original_moves(int fd)
+{
+	uint64_t before[KA_SHM_MAX_LCORES], after[KA_SHM_MAX_LCORES];
+	const off_t times = offsetof(struct ka_shm_legacy, core_last_seen_times);
+
+	if (pread(fd, before, sizeof(before), times) != (ssize_t)sizeof(before))
+		return false;
+	pause_ns(ORIGINAL_PAUSE_NS);
+	return pread(fd, after, sizeof(after), times) == (ssize_t)sizeof(after) &&
+	       memcmp(before, after, sizeof(before)) != 0;
+}
+
+/*
  * Someone's object has our name. Its lock tells whether its owner lives. Whoever gets that lock
  * may replace it, so two newcomers cannot both do so, and none can take away what the other has
  * just put there.
@@ -386,6 +406,8 @@ replace_stale(const struct ka_shm_writer *writer, struct ka_shm_holder *holder)
 		rc = -EPERM;
 	} else if (!is_segment(fd, found.st_size, &holder->pid))
 		rc = -EEXIST;
+	else if (found.st_size == KA_SHM_LEGACY_SIZE && original_moves(fd))
+		rc = -EBUSY;
 	else
 		rc = lock_take(fd, LOCK_OWNER);
 	if (rc == 0) {
@@ -422,8 +444,11 @@ claim_name(const struct ka_shm_writer *writer, struct ka_shm_holder *holder, boo
 int
 ka_shm_publish(struct ka_shm_writer *writer, struct ka_shm_holder *holder, bool *replaced_stale)
 {
-	int rc = fill_in(writer);
+	/* ftruncate() reserves nothing: on a full tmpfs the first touch of a page would be SIGBUS. */
+	int rc = -posix_fallocate(writer->fd, 0, sizeof(*writer->segment));
 
+	if (rc == 0)
+		rc = fill_in(writer);
 	*holder = (struct ka_shm_holder){ 0 };
 	*replaced_stale = false;
 	if (rc != 0)

@@ -260,7 +260,8 @@ void *ka_shm_memory(const struct ka_shm_writer *writer, size_t *length);
 /**
  * Fill the segment in and give it its name, complete, in one step.
  *
- * A living owner of the name is never displaced. A segment whose owner is dead is replaced.
+ * A living owner of the name is never displaced. A segment whose owner is dead is replaced. DPDK's
+ * original takes no lock: its segment counts as in use if it changes within 50 ms.
  *
  * @param holder  filled where the errors below say so.
  * @param replaced_stale  set to whether a dead owner's segment was replaced.
@@ -268,6 +269,7 @@ void *ka_shm_memory(const struct ka_shm_writer *writer, size_t *length);
  *   -EBUSY   a living process owns the name (holder->pid),
  *   -EPERM   the name belongs to another user (holder->uid),
  *   -EEXIST  the name is taken by something that is no keepalive segment,
+ *   -ENOSPC  /dev/shm is full,
  *   or what sem_init, shm_open, fcntl or rename said.
  */
 int

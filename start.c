@@ -128,11 +128,34 @@ start_plan(struct plan *plan, const struct options *options, const struct start_
 /* ---- The segment ---- */
 
 static void
-explain_segment(int rc, const char *name, const struct ka_shm_holder *holder,
+explain_creation(int rc, const struct options *options, char error[START_ERROR_MAX])
+{
+	if (rc == -EPERM && options->shm_group != (gid_t)-1)
+		snprintf(error, START_ERROR_MAX,
+			 "--shm-group: this user may not give the segment to group %u: become a "
+			 "member of it, or run as root",
+			 (unsigned int)options->shm_group);
+	else
+		snprintf(error, START_ERROR_MAX,
+			 "--shm-name %s: cannot make the segment: %s (is /dev/shm mounted, and may "
+			 "this user write there?)",
+			 options->shm_name, strerror(-rc));
+}
+
+static void
+explain_refusal(int rc, const char *name, const struct ka_shm_holder *holder,
 		char error[START_ERROR_MAX])
 {
 	switch (rc) {
 	case -EBUSY:
+		if (holder->pid == 0) {
+			snprintf(error, START_ERROR_MAX,
+				 "--shm-name %s: DPDK's original l2fwd-keepalive is using the "
+				 "segment: stop it, or choose another --shm-name or EAL "
+				 "--file-prefix",
+				 name);
+			break;
+		}
 		snprintf(error, START_ERROR_MAX,
 			 "--shm-name %s: the segment belongs to process %d, which is alive: stop "
 			 "it, or choose another --shm-name or EAL --file-prefix",
@@ -150,10 +173,14 @@ explain_segment(int rc, const char *name, const struct ka_shm_holder *holder,
 			 "or choose another --shm-name",
 			 name, name);
 		break;
-	default:
+	case -ENOSPC:
 		snprintf(error, START_ERROR_MAX,
-			 "--shm-name %s: cannot make the segment: %s (is /dev/shm mounted, and may "
-			 "this user write there?)",
+			 "--shm-name %s: /dev/shm is full: the segment takes %zu bytes; make room "
+			 "there, or mount it larger",
+			 name, sizeof(struct ka_shm_segment));
+		break;
+	default:
+		snprintf(error, START_ERROR_MAX, "--shm-name %s: cannot publish the segment: %s",
 			 name, strerror(-rc));
 	}
 }
@@ -187,20 +214,27 @@ start_segment(struct ka_shm_writer **writer, const struct options *options,
 	bool replaced_stale = false;
 	int rc;
 
-	rc = ka_shm_create(writer, &config);
-	if (rc == 0) {
-		place_on_node(*writer);
-		rc = ka_shm_publish(*writer, &holder, &replaced_stale);
-		if (rc != 0)
-			ka_shm_destroy(*writer);
-	}
 	notice[0] = '\0';
+	rc = ka_shm_create(writer, &config);
 	if (rc != 0) {
+		explain_creation(rc, options, error);
+		return rc;
+	}
+	place_on_node(*writer);
+	rc = ka_shm_publish(*writer, &holder, &replaced_stale);
+	if (rc != 0) {
+		ka_shm_destroy(*writer);
 		*writer = NULL;
-		explain_segment(rc, options->shm_name, &holder, error);
-	} else if (replaced_stale)
+		explain_refusal(rc, options->shm_name, &holder, error);
+		return rc;
+	}
+	if (replaced_stale && holder.pid == 0)
+		snprintf(notice, START_ERROR_MAX,
+			 "segment %s of DPDK's original l2fwd-keepalive, not in use: replaced",
+			 options->shm_name);
+	else if (replaced_stale)
 		snprintf(notice, START_ERROR_MAX,
 			 "segment %s was left behind by process %d, which is gone: replaced",
 			 options->shm_name, (int)holder.pid);
-	return rc;
+	return 0;
 }

@@ -141,11 +141,24 @@ print_table(const struct stats_config *config, bool redraw)
 	free(text);
 }
 
+static void print_periodically(struct rte_timer *timer, void *argument);
+
 static void
-print_periodically(struct rte_timer *timer, void *stats)
+start_timer(struct stats *stats)
 {
-	RTE_SET_USED(timer);
-	print_table(&((const struct stats *)stats)->config, true);
+	rte_timer_reset(&stats->timer, stats->config.period_s * rte_get_timer_hz(), PERIODICAL,
+			rte_lcore_id(), print_periodically, stats);
+}
+
+static void
+print_periodically(struct rte_timer *timer, void *argument)
+{
+	struct stats *stats = argument;
+
+	/* After a pause of the process one table is enough, not all those that were missed. */
+	if (rte_get_timer_cycles() - timer->expire > timer->period / 2)
+		start_timer(stats);
+	print_table(&stats->config, true);
 }
 
 struct stats *
@@ -158,8 +171,7 @@ stats_start(const struct stats_config *config)
 	stats->config = *config;
 	rte_timer_init(&stats->timer);
 	if (config->period_s != 0)
-		rte_timer_reset(&stats->timer, config->period_s * rte_get_timer_hz(), PERIODICAL,
-				rte_lcore_id(), print_periodically, stats);
+		start_timer(stats);
 	return stats;
 }
 

@@ -345,6 +345,16 @@ def test_s7_an_error_exit_leaves_nothing(forwarder, failures_library):
     assert objects() == []
 
 
+def test_s7_a_full_dev_shm_is_an_error_and_no_crash(start, build):
+    """ftruncate() reserves nothing on tmpfs: where it is full, the first store would be SIGBUS."""
+    tool = start(["unshare", "--mount", "sh", "-c",
+                  f"mount -t tmpfs -o size=16k none /dev/shm && {build.segment_tool} churn /full 1;"
+                  " echo ended with $?; ls /dev/shm"])
+    assert tool.wait_exit() == 0, tool.report()
+    assert tool.lines("No space left"), tool.report()
+    assert [line.text for line in tool.lines(stream="stdout")] == ["ended with 1"], tool.report()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_s7_a_signal_leaves_nothing_at_any_moment(forwarder, number):
     """A signal must remove the segment, be it as soon as the segment is there or later."""
