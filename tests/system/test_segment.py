@@ -476,7 +476,8 @@ def test_s9_who_comes_late_learns_of_every_death(forwarder, agent):
     check_snapshot(late, time.monotonic_ns())
     assert list(late.watched()) == [1, 2] and len(late.events()) == EVENTS
     for lcore, core in late.watched().items():
-        assert core.deaths > 20 and core.restarts + core.recoveries >= core.deaths - 1, (lcore, core)
+        assert core.deaths > 20, (lcore, core)
+        assert core.restarts + core.recoveries >= core.deaths - 1, (lcore, core)
         story = [event for event in late.events() if event.lcore == lcore]
         for before, after in zip(story, story[1:]):
             assert before.time_ns <= after.time_ns

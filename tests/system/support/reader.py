@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Looks at a segment by its name without a pause until SIGTERM, as a program in a process of its own:
+"""Looks at a segment by its name without a pause until SIGTERM, in a process of its own:
 
     python3 -m support.reader NAME
 
-A segment that is not complete ends it with a line "fault: ..." and exit 1. Prints "seen PID" for each new owner, at the end "looks N generations N".
+A segment that is not complete ends it with a line "fault: ..." and exit 1. Prints "seen PID" for
+each new owner, and at the end "looks N generations N".
 """
 
 import mmap
@@ -20,7 +21,8 @@ def fault_of(snapshot, pristine):
     identity = snapshot.identity
     if (identity.magic, identity.version_major) != (MAGIC, 1):
         return f"magic {identity.magic:#x}, version {identity.version_major}"
-    if 0 in (identity.size, identity.pid, identity.period_ns, identity.tsc_hz) or not identity.program:
+    numbers = (identity.size, identity.pid, identity.period_ns, identity.tsc_hz)
+    if 0 in numbers or identity.program == b"":
         return f"half an identity: {identity}"
     if bytes(snapshot.legacy.core_died)[8:12] != pristine[8:12]:
         return f"semaphore not made: {bytes(snapshot.legacy.core_died).hex()}"
