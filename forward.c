@@ -13,6 +13,9 @@
 #include "forward.h"
 #include "log.h"
 
+/* A fault that is due waits this many drain times for frames to be made with: 1 ms. */
+#define FAULT_PATIENCE_DRAINS 10
+
 /* One writer, so that load and store need not be one atomic step. */
 static inline void
 count(_Atomic uint64_t *counter, uint64_t frames)
@@ -42,21 +45,54 @@ rewrite(struct forward_queue *queue, struct rte_mbuf **burst, uint16_t nb_frames
 		memcpy(rte_pktmbuf_mtod(burst[i], void *), queue->header, sizeof(queue->header));
 }
 
+/* Where the worker is, for its own signal handler and for evidence: once a burst, no more. */
 static inline void
-forward_burst(struct forward_queue *queue)
+enter(struct forward_lcore *worker, enum recovery_phase phase)
 {
-	struct rte_mbuf *burst[PORT_BURST];
+	/* The compiler keeps the order; the handler runs on this thread, so the CPU does anyway. */
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&worker->phase, (uint32_t)phase, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void
+set_in_hand(struct forward_lcore *worker, uint16_t nb_frames)
+{
+	atomic_store_explicit(&worker->nb_burst, nb_frames, memory_order_relaxed);
+}
+
+static void
+make_fault(struct forward_lcore *worker)
+{
+	worker->faulty_tsc = 0;
+	worker->leaves = fault_make(&worker->fault);
+}
+
+static inline void
+forward_burst(struct forward_lcore *worker, struct forward_queue *queue)
+{
+	struct rte_mbuf **burst = worker->burst;
 	uint16_t nb_frames, sent = 0;
 
+	enter(worker, RECOVERY_PHASE_RX);
 	nb_frames = rte_eth_rx_burst(queue->rx_port, 0, burst, PORT_BURST);
-	if (nb_frames == 0)
+	if (nb_frames == 0) {
+		enter(worker, RECOVERY_PHASE_IDLE);
 		return;
+	}
+	set_in_hand(worker, nb_frames);
+	enter(worker, RECOVERY_PHASE_OWN);
+	count(&queue->counters.received, nb_frames);
+	if (unlikely(worker->faulty_tsc != 0))
+		make_fault(worker);
 	if (queue->mac_updating)
 		rewrite(queue, burst, nb_frames);
+	enter(worker, RECOVERY_PHASE_TX);
 	for (uint16_t i = 0; i < nb_frames; i++)
 		sent += rte_eth_tx_buffer(queue->tx_port, 0, queue->tx_buffer, burst[i]);
-	count(&queue->counters.received, nb_frames);
 	count(&queue->counters.sent, sent);
+	set_in_hand(worker, 0);
+	enter(worker, RECOVERY_PHASE_IDLE);
 }
 
 void
@@ -89,41 +125,94 @@ forward_log_launch(const struct forward_lcore *worker)
 			worker->queue[i].rx_port);
 }
 
-int
-forward_run(void *argument)
+static void
+begin_life(struct forward_lcore *worker, uint64_t now)
 {
-	struct forward_lcore *worker = argument;
-	uint64_t now, end, drained;
-
-	/* Long ago: frames that waited in the TX buffers through an outage leave at the first turn. */
-	drained = 0;
-	now = rte_rdtsc();
-	end = fault_end_of_life(now, worker->lifetime_tsc);
+	worker->faulty_tsc = 0;
+	worker->leaves = false;
+	enter(worker, RECOVERY_PHASE_IDLE);
 	atomic_store_explicit(&worker->first_beat_tsc, now, memory_order_relaxed);
 	/* Release: who sees the new life sees when it began. */
 	atomic_store_explicit(&worker->lives,
 			      atomic_load_explicit(&worker->lives, memory_order_relaxed) + 1,
 			      memory_order_release);
+}
 
+/* A fault is due. Returns whether the worker leaves its loop. */
+static bool
+suffer(struct forward_lcore *worker, uint64_t now)
+{
+	if (worker->leaves)
+		return true;
+	if (worker->faulty_tsc == 0) {
+		worker->faulty_tsc = now;
+	} else if (now - worker->faulty_tsc > FAULT_PATIENCE_DRAINS * worker->drain_tsc) {
+		/* No frames came. */
+		enter(worker, RECOVERY_PHASE_OWN);
+		make_fault(worker);
+		enter(worker, RECOVERY_PHASE_IDLE);
+	}
+	return false;
+}
+
+static void
+loop(struct forward_lcore *worker)
+{
+	/* Long ago: frames that waited in the TX buffers through an outage leave at the first turn. */
+	uint64_t drained = 0;
+	uint64_t now = rte_rdtsc();
+
+	fault_begin_life(&worker->fault, now);
+	begin_life(worker, now);
 	while (!atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
 		now = rte_rdtsc();
 		give_heartbeat(worker, now);
-		if (now >= end)
-			return 0;
+		if (unlikely(now >= worker->fault.due_tsc) && suffer(worker, now))
+			return;
 		if (now - drained > worker->drain_tsc) {
+			enter(worker, RECOVERY_PHASE_TX);
 			forward_flush(worker);
+			enter(worker, RECOVERY_PHASE_IDLE);
 			drained = now;
 		}
-		for (unsigned int i = 0; i < worker->nb_queues; i++)
-			forward_burst(&worker->queue[i]);
+		for (unsigned int i = 0; i < worker->nb_queues; i++) {
+			atomic_store_explicit(&worker->at_queue, i, memory_order_relaxed);
+			forward_burst(worker, &worker->queue[i]);
+		}
 	}
+}
+
+/* The frames that a worker had in its hands when it was taken out of its loop. */
+static void
+drop_in_hand(struct forward_lcore *worker)
+{
+	unsigned int nb_frames = atomic_load_explicit(&worker->nb_burst, memory_order_relaxed);
+	unsigned int at = atomic_load_explicit(&worker->at_queue, memory_order_relaxed);
+
+	count(&worker->queue[at].counters.dropped, nb_frames);
+	rte_pktmbuf_free_bulk(worker->burst, nb_frames);
+	set_in_hand(worker, 0);
+}
+
+int
+forward_run(void *argument)
+{
+	struct forward_lcore *worker = argument;
+
+	if (sigsetjmp(worker->escape.top, 1) != 0) {
+		drop_in_hand(worker);
+		return 0;
+	}
+	escape_open(worker);
+	loop(worker);
+	escape_close(worker);
 	return 0;
 }
 
 /* ---- Set-up ---- */
 
 struct forward_lcore *
-forward_create(unsigned int lcore, uint64_t lifetime_tsc)
+forward_create(unsigned int lcore, const struct fault_config *faults)
 {
 	struct forward_lcore *worker;
 
@@ -132,7 +221,7 @@ forward_create(unsigned int lcore, uint64_t lifetime_tsc)
 	if (worker == NULL)
 		return NULL;
 	worker->lcore = lcore;
-	worker->lifetime_tsc = lifetime_tsc;
+	fault_init(&worker->fault, faults, lcore);
 	worker->drain_tsc = rte_get_tsc_hz() / US_PER_S * FORWARD_DRAIN_US;
 	return worker;
 }

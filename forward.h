@@ -20,8 +20,11 @@
 #include <rte_ethdev.h>
 #include <rte_keepalive.h>
 
+#include "escape.h"
+#include "fault.h"
 #include "options.h"
 #include "port.h"
+#include "recovery.h"
 
 /** A full TX buffer is sent at once, any other after this time: microseconds. */
 #define FORWARD_DRAIN_US 100
@@ -49,7 +52,6 @@ struct forward_lcore {
 	unsigned int lcore;
 	unsigned int nb_queues;
 	struct rte_keepalive *keepalive; /**< NULL: nobody watches. */
-	uint64_t lifetime_tsc;		 /**< Longest life in TSC ticks; 0 = no end on purpose. */
 	uint64_t drain_tsc;		 /**< FORWARD_DRAIN_US in TSC ticks. */
 
 	/* Writer: the main lcore. Reader: the worker, at every turn. Order: relaxed. */
@@ -60,6 +62,19 @@ struct forward_lcore {
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t beat_tsc;
 	_Atomic uint64_t first_beat_tsc; /**< TSC of this life's first turn. Before lives. */
 	_Atomic uint64_t lives;		 /**< Lives that began. Release; read with acquire. */
+	_Atomic uint32_t phase;		 /**< enum recovery_phase, marked once a burst. Relaxed. */
+	_Atomic uint32_t at_queue;	 /**< Index of the queue it is at. Relaxed. */
+	_Atomic uint32_t nb_burst;	 /**< Frames in its hands: burst[0] to [nb_burst - 1]. */
+	struct rte_mbuf *burst[PORT_BURST]; /**< The worker, and its own signal handler, only. */
+
+	uint64_t
+		faulty_tsc; /**< A fault is due since then; made with frames in hand, if some come. */
+	bool leaves;	    /**< The fault is that it leaves its loop. */
+
+	/* The way out of a hang: see escape.h. */
+	struct escape escape;
+	/* Faults on purpose. The worker only. */
+	struct fault_worker fault;
 
 	alignas(RTE_CACHE_LINE_SIZE) struct forward_queue queue[OPTIONS_MAX_PORTS_PER_LCORE];
 };
@@ -68,10 +83,10 @@ struct forward_lcore {
  * Make a worker's state, on its own NUMA socket.
  *
  * @param lcore  lcore id.
- * @param lifetime_tsc  see struct forward_lcore.
+ * @param faults  what it is to suffer.
  * @return the worker, to be given to forward_destroy(), or NULL without memory.
  */
-struct forward_lcore *forward_create(unsigned int lcore, uint64_t lifetime_tsc);
+struct forward_lcore *forward_create(unsigned int lcore, const struct fault_config *faults);
 
 /**
  * Add a port to a worker.

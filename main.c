@@ -18,6 +18,7 @@
 #include <rte_lcore.h>
 #include <rte_timer.h>
 
+#include "escape.h"
 #include "fault.h"
 #include "forward.h"
 #include "log.h"
@@ -26,12 +27,14 @@
 #include "output.h"
 #include "plan.h"
 #include "port.h"
+#include "progress.h"
 #include "shm.h"
 #include "signals.h"
 #include "start.h"
 #include "stats.h"
 
 #define EXIT_USAGE 2
+#define EXIT_STUCK 3
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -43,9 +46,10 @@
 #define LINK_WAIT_MS 9000
 #define LINK_LOOK_MS 100
 
-/* How long the end waits for workers to leave their loops, and how often it looks. */
+/* How long the end waits for workers to leave their loops, how often it looks, and when it asks. */
 #define STOP_WAIT_MS 1000
 #define STOP_LOOK_MS 1
+#define STOP_ASK_MS 200
 
 /* All that is started here, and undone here in the opposite order. */
 struct app {
@@ -56,8 +60,10 @@ struct app {
 	struct forward_lcore *worker[RTE_MAX_LCORE];
 	struct ka_shm_writer *segment;
 	struct monitor *monitor;
+	struct progress *progress;
 	struct stats *stats;
-	bool hung; /* A worker did not leave its loop: its memory stays as it is. */
+	bool stuck; /* A worker had to be taken out of its loop, or could not be. */
+	bool hung;  /* A worker did not leave its loop: its memory stays as it is. */
 };
 
 /* ---- Start ---- */
@@ -91,13 +97,20 @@ wait_for_links(const struct app *app)
 	return signal;
 }
 
-static uint64_t
-lifetime_tsc(const struct options *options)
+static struct fault_config
+make_faults(const struct options *options)
 {
-	/* As in the original, nobody dies on purpose where nobody watches. */
-	if (options->check_period_ns == 0)
-		return 0;
-	return (uint64_t)((double)options->demo_lifetime_ns / NS_PER_S * (double)rte_get_tsc_hz());
+	const double lifetime_s = (double)options->demo_lifetime_ns / NS_PER_S;
+
+	return (struct fault_config){
+		.plan = &options->faults,
+		/* As in the original, nobody dies at random where nobody watches. */
+		.lifetime_tsc = options->check_period_ns == 0 ?
+					0 :
+					(uint64_t)(lifetime_s * (double)rte_get_tsc_hz()),
+		.demo = options->demo_fault,
+		.start_tsc = rte_rdtsc(),
+	};
 }
 
 static void
@@ -113,8 +126,10 @@ warn_of_socket(unsigned int lcore, const struct port *port)
 static int
 make_workers(struct app *app)
 {
+	const struct fault_config faults = make_faults(&app->options);
+
 	for (size_t i = 0; i < app->plan.nb_workers; i++) {
-		app->worker[i] = forward_create(app->lcores.lcore[i], lifetime_tsc(&app->options));
+		app->worker[i] = forward_create(app->lcores.lcore[i], &faults);
 		if (app->worker[i] == NULL)
 			return -ENOMEM;
 	}
@@ -139,6 +154,11 @@ make_monitor(struct app *app)
 	const struct monitor_config config = {
 		.period_ns = app->options.check_period_ns,
 		.writer = app->segment,
+		.revive = {
+			.policy = app->options.on_hang,
+			.limit = app->options.max_restarts,
+			.period_ns = app->options.check_period_ns,
+		},
 	};
 	int rc = 0;
 
@@ -194,8 +214,10 @@ start_work(struct app *app)
 		RTE_LOG(ERR, L2FWD, "cannot make the workers: %s\n", rte_strerror(-rc));
 		return rc;
 	}
-	if (app->options.check_period_ns == 0)
-		return launch_unwatched(app);
+	if (app->options.check_period_ns == 0) {
+		rc = escape_install(NULL, NULL);
+		return rc != 0 ? rc : launch_unwatched(app);
+	}
 	rc = start_segment(&app->segment, &app->options, notice, error);
 	if (rc != 0) {
 		RTE_LOG(ERR, L2FWD, "%s\n", error);
@@ -272,9 +294,27 @@ leave_alone(struct app *app, struct forward_lcore *worker)
 }
 
 static bool
-has_returned(const struct forward_lcore *worker)
+has_returned(const struct app *app, const struct forward_lcore *worker)
 {
+	if (app->monitor != NULL)
+		return monitor_has_returned(app->monitor, worker->lcore);
 	return rte_eal_get_lcore_state(worker->lcore) == WAIT;
+}
+
+/* Whoever has not left its loop by now hangs: out of it, where that is safe. */
+static void
+take_out(struct app *app)
+{
+	for (size_t i = 0; i < app->plan.nb_workers; i++) {
+		struct forward_lcore *worker = app->worker[i];
+
+		if (worker == NULL || has_returned(app, worker))
+			continue;
+		app->stuck = true;
+		RTE_LOG(WARNING, L2FWD, "lcore %u hangs at the end\n", worker->lcore);
+		escape_ask(worker, ESCAPE_LEAVE,
+			   atomic_load_explicit(&worker->beat_tsc, memory_order_relaxed));
+	}
 }
 
 static void
@@ -290,9 +330,13 @@ stop_workers(struct app *app)
 
 		if (worker == NULL)
 			continue;
-		while (!has_returned(worker) && ms++ < STOP_WAIT_MS / STOP_LOOK_MS)
+		while (!has_returned(app, worker) && ms < STOP_WAIT_MS) {
+			if (ms == STOP_ASK_MS)
+				take_out(app);
 			rte_delay_us_sleep(STOP_LOOK_MS * 1000);
-		if (has_returned(worker))
+			ms += STOP_LOOK_MS;
+		}
+		if (has_returned(app, worker))
 			forward_flush(worker);
 		else
 			leave_alone(app, worker);
@@ -308,6 +352,7 @@ stop_work(struct app *app)
 {
 	if (app->monitor != NULL)
 		monitor_stop(app->monitor);
+	progress_stop(app->progress);
 	ka_shm_destroy(app->segment);
 	signals_end_at_once();
 	stop_workers(app);
@@ -347,12 +392,19 @@ work(struct app *app)
 	}
 	if (start_work(app) != 0)
 		goto work;
+	fault_schedule_stalls(&app->options.faults);
 	app->stats = stats_start(&(struct stats_config){
 		.period_s = app->options.stats_period_s,
 		.workers = app->worker,
 		.nb_workers = app->plan.nb_workers,
 		.monitor = app->monitor,
 	});
+	if (app->monitor != NULL) {
+		app->progress = progress_start(app->worker, app->plan.nb_workers, &app->ports,
+					       app->monitor);
+		if (app->progress == NULL)
+			RTE_LOG(WARNING, L2FWD, "no memory to watch the progress of frames\n");
+	}
 	if (app->stats == NULL)
 		RTE_LOG(WARNING, L2FWD, "no memory for the statistics: there are none\n");
 	signal = run();
@@ -366,7 +418,7 @@ ports:
 	stop_ports(app);
 	if (!app->hung)
 		monitor_destroy(app->monitor);
-	return status;
+	return app->stuck && status == EXIT_SUCCESS ? EXIT_STUCK : status;
 }
 
 /*

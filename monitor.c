@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_cycles.h>
@@ -12,11 +13,20 @@
 #include <rte_malloc.h>
 #include <rte_timer.h>
 
+#include "escape.h"
 #include "log.h"
 #include "monitor.h"
 #include "output.h"
+#include "revive.h"
 
 #define NS_PER_MS 1e6
+
+/* Stacks of silent workers that are written a minute. */
+#define STACKS_MAX 5
+#define STACKS_WINDOW_NS (60 * UINT64_C(1000000000))
+
+/* Time that the workers have to write their stacks before the process aborts. */
+#define ABORT_DELAY_US 100000
 
 /* The segment has its own names for the states, since its readers are built without DPDK. */
 static_assert((int)KA_STATE_UNUSED == (int)RTE_KA_STATE_UNUSED &&
@@ -32,7 +42,8 @@ static_assert((int)KA_STATE_UNUSED == (int)RTE_KA_STATE_UNUSED &&
 struct watched {
 	struct forward_lcore *worker; /* NULL: not watched. */
 	struct ka_shm_core record;    /* What is published of it. */
-	uint64_t launched_lives;      /* worker->lives before the last launch. */
+	struct revive revive;	      /* What is done when it dies. */
+	uint64_t lives_at_death;      /* worker->lives then: another number is another life. */
 	uint64_t beat_at_ping;	      /* worker->beat_tsc as the last ping saw it. */
 	uint64_t launched_tsc;	      /* The last launch. */
 	uint64_t beat_at_death;	      /* Begin of the outage: the last heartbeat before it. */
@@ -40,7 +51,8 @@ struct watched {
 	bool died_now;		      /* Declared dead in the ping that is being dispatched. */
 	bool relaunched;	      /* Launched again since it was declared dead. */
 	bool let_off;		      /* rte_keepalive lost a heartbeat; forgiven once in a row. */
-	bool let_off_now;	      /* That in the ping that is being dispatched. */
+	bool judged_now;	      /* Let off or found innocent in the ping being dispatched. */
+	bool starving;		      /* Found to be without a CPU. */
 };
 
 struct monitor {
@@ -50,9 +62,11 @@ struct monitor {
 	uint64_t tsc_hz;
 	uint64_t period_tsc;
 	uint64_t startup_ns;
-	uint64_t now_ns;  /* Of the ping that is being dispatched. */
-	uint64_t now_tsc; /* The same moment. */
-	bool put_off;	  /* The last tick came too late to be a ping. */
+	uint64_t now_ns;	  /* Of the ping that is being dispatched. */
+	uint64_t now_tsc;	  /* The same moment. */
+	bool put_off;		  /* The last tick came too late to be a ping. */
+	uint64_t stacks_begin_ns; /* Stacks asked for in the minute that began then. */
+	unsigned int nb_stacks;
 	struct ka_shm_monitor totals;
 	struct watched core[KA_SHM_MAX_LCORES];
 };
@@ -107,34 +121,44 @@ publish(struct monitor *monitor, unsigned int lcore, const struct ka_shm_event *
 	ka_shm_end(writer);
 }
 
-/* ---- Launching ---- */
+/* ---- Evidence ---- */
 
-static int
-launch(struct monitor *monitor, struct watched *core)
+/* A storm of deaths must not bury the log: so many stacks a minute, then their number. */
+static bool
+may_write_stack(struct monitor *monitor)
 {
-	core->launched_lives = atomic_load_explicit(&core->worker->lives, memory_order_relaxed);
-	core->launched_tsc = monitor->now_tsc;
-	core->record.launched_ns = monitor->now_ns;
-	forward_log_launch(core->worker);
-	return rte_eal_remote_launch(forward_run, core->worker, core->worker->lcore);
+	if (monitor->now_ns - monitor->stacks_begin_ns >= STACKS_WINDOW_NS) {
+		if (monitor->nb_stacks > STACKS_MAX)
+			RTE_LOG(NOTICE, L2FWD, "%u stacks suppressed\n",
+				monitor->nb_stacks - STACKS_MAX);
+		monitor->stacks_begin_ns = monitor->now_ns;
+		monitor->nb_stacks = 0;
+	}
+	return ++monitor->nb_stacks <= STACKS_MAX;
+}
+
+/* Where the worker was: meaningless for one that left its loop by itself. */
+static void
+note_place(const struct forward_lcore *worker, struct ka_shm_event *event)
+{
+	uint32_t at = atomic_load_explicit(&worker->at_queue, memory_order_relaxed);
+
+	event->phase = atomic_load_explicit(&worker->phase, memory_order_relaxed);
+	event->port = worker->queue[at].rx_port;
+	event->in_hand = atomic_load_explicit(&worker->nb_burst, memory_order_relaxed);
 }
 
 static void
-relaunch(struct monitor *monitor, struct watched *core)
+log_evidence(const struct watched *core, const struct ka_shm_event *event, const char *answer)
 {
-	const unsigned int lcore = core->worker->lcore;
-	const struct ka_shm_event event = {
-		.time_ns = monitor->now_ns,
-		.lcore = lcore,
-		.kind = KA_EVENT_RESTART,
-	};
+	const char *wchan = core->revive.now.wchan;
 
-	if (launch(monitor, core) != 0)
-		return;
-	core->relaunched = true;
-	core->record.restarts++;
-	monitor->totals.restarts++;
-	publish(monitor, lcore, &event);
+	RTE_LOG(NOTICE, L2FWD,
+		"core %u %s%s%s for %.1f ms, phase %s, port %u, %u frames in hand: %s\n",
+		event->lcore, recovery_cause_name((enum ka_cause)event->cause),
+		wchan[0] != '\0' ? " in " : "", wchan, (double)event->silent_ns / NS_PER_MS,
+		recovery_phase_name((enum recovery_phase)event->phase), event->port, event->in_hand,
+		answer);
 }
 
 /* ---- A death ---- */
@@ -147,6 +171,101 @@ silence(const struct monitor *monitor, const struct watched *core, enum ka_cause
 							 core->record.last_seen_ns;
 
 	return monitor->now_ns - since;
+}
+
+static void
+note_death(struct monitor *monitor, struct watched *core, struct ka_shm_event *event)
+{
+	/* A worker that dies again before it was seen is still in the same outage. */
+	if (!core->down)
+		core->beat_at_death =
+			core->beat_at_ping != 0 ? core->beat_at_ping : core->launched_tsc;
+	core->lives_at_death = atomic_load_explicit(&core->worker->lives, memory_order_relaxed);
+	core->down = true;
+	core->died_now = true;
+	core->relaunched = false;
+	core->let_off = false;
+	core->starving = false;
+	core->record.state = KA_STATE_DEAD;
+	core->record.cause = event->cause;
+	core->record.died_ns = monitor->now_ns;
+	core->record.deaths++;
+	monitor->totals.deaths++;
+	publish(monitor, event->lcore, event);
+	ka_shm_post(monitor->config.writer);
+}
+
+/* The start-up deadline counts from here: from the launch, and anew when the thread has taken it. */
+static void
+note_start(const struct monitor *monitor, struct watched *core)
+{
+	core->launched_tsc = monitor->now_tsc;
+	core->record.launched_ns = monitor->now_ns;
+}
+
+static void
+note_launch(struct monitor *monitor, struct watched *core)
+{
+	const struct ka_shm_event event = {
+		.time_ns = monitor->now_ns,
+		.lcore = core->worker->lcore,
+		.kind = KA_EVENT_RESTART,
+	};
+
+	note_start(monitor, core);
+	core->relaunched = true;
+	core->record.restarts++;
+	monitor->totals.restarts++;
+	publish(monitor, event.lcore, &event);
+}
+
+static void
+note_given_up(struct monitor *monitor, const struct watched *core)
+{
+	const struct recovery_limit *limit = &monitor->config.revive.limit;
+	const struct ka_shm_event event = {
+		.time_ns = monitor->now_ns,
+		.lcore = core->worker->lcore,
+		.kind = KA_EVENT_GIVEN_UP,
+		.cause = core->record.cause,
+	};
+
+	publish(monitor, event.lcore, &event);
+	RTE_LOG(ERR, L2FWD,
+		"core %u is given up: more than %" PRIu64 " restarts in %g s; its ports are down\n",
+		event.lcore, limit->restarts, (double)limit->window_ns / NS_PER_S);
+}
+
+static void
+go_on(struct monitor *monitor, struct watched *core)
+{
+	switch (revive_go_on(&core->revive, monitor->now_ns)) {
+	case REVIVE_NOTHING:
+		break;
+	case REVIVE_LAUNCHED:
+		note_launch(monitor, core);
+		break;
+	case REVIVE_STARTED:
+		note_start(monitor, core);
+		break;
+	case REVIVE_GAVE_UP:
+		note_given_up(monitor, core);
+		break;
+	}
+}
+
+/* --on-hang abort: what all workers were doing, then a core dump for the one who looks into it. */
+static void
+abort_with_evidence(struct monitor *monitor)
+{
+	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++)
+		if (monitor->core[lcore].worker != NULL)
+			escape_ask(monitor->core[lcore].worker, ESCAPE_EVIDENCE,
+				   beat_of(&monitor->core[lcore]));
+	ka_shm_mark_aborted(monitor->config.writer);
+	rte_delay_us_sleep(ABORT_DELAY_US);
+	output_stop();
+	abort();
 }
 
 /*
@@ -163,30 +282,62 @@ declare_dead(struct monitor *monitor, struct watched *core, enum ka_cause cause)
 		.kind = KA_EVENT_DEATH,
 		.cause = cause,
 	};
+	bool returned = revive_has_returned(&core->revive);
 
 	note_beat(monitor, core, beat_of(core));
 	event.silent_ns = silence(monitor, core, cause);
-	/* A worker that dies again before it was seen is still in the same outage. */
-	if (!core->down)
-		core->beat_at_death =
-			core->beat_at_ping != 0 ? core->beat_at_ping : core->launched_tsc;
-	core->down = true;
-	core->died_now = true;
-	core->relaunched = false;
-	core->let_off = false;
-	core->record.state = KA_STATE_DEAD;
-	core->record.cause = cause;
-	core->record.died_ns = monitor->now_ns;
-	core->record.deaths++;
-	monitor->totals.deaths++;
-	publish(monitor, lcore, &event);
-	ka_shm_post(monitor->config.writer);
+	note_place(core->worker, &event);
+	note_death(monitor, core, &event);
+	switch (revive_act(&core->revive, cause, core->beat_at_ping,
+			   !returned && may_write_stack(monitor))) {
+	case RECOVERY_RELAUNCH:
+		output_print("Dead core %u - restarting..\n", lcore);
+		break;
+	case RECOVERY_EVICT:
+		output_print("Dead core %u - restarting..\n", lcore);
+		log_evidence(core, &event, "taken out of it");
+		break;
+	case RECOVERY_WATCH:
+		output_print("Dead core %u - %s, cannot be restarted..\n", lcore,
+			     recovery_cause_name(cause));
+		log_evidence(core, &event, "watched; relaunched if it returns");
+		break;
+	case RECOVERY_ABORT_NOW:
+		output_print("Dead core %u - aborting..\n", lcore);
+		log_evidence(core, &event, "the process ends (--on-hang abort)");
+		abort_with_evidence(monitor);
+		break;
+	}
+	go_on(monitor, core);
+}
 
-	output_print("Dead core %u - restarting..\n", lcore);
-	if (rte_eal_get_lcore_state(lcore) == WAIT)
-		relaunch(monitor, core);
-	else
-		output_print("..false positive!\n");
+/*
+ * A silent core that is not known to be dead.
+ *
+ * @param never_marked  it gave no heartbeat since its launch.
+ */
+static void
+judge(struct monitor *monitor, struct watched *core, bool never_marked)
+{
+	bool overdue = monitor->now_ns - core->record.launched_ns > monitor->startup_ns;
+	enum recovery_verdict verdict;
+	enum ka_cause cause;
+
+	verdict = revive_judge(&core->revive, never_marked, overdue, &cause);
+	core->judged_now = true;
+	/* Once more, just before anything is said; once, since a mark would have been seen by now. */
+	if (!never_marked && !core->let_off && beat_of(core) != core->beat_at_ping) {
+		core->let_off = true;
+		verdict = RECOVERY_WAIT;
+	}
+	if (verdict == RECOVERY_DEAD) {
+		declare_dead(monitor, core, cause);
+		return;
+	}
+	if (verdict == RECOVERY_STARVED)
+		core->starving = true;
+	if (!never_marked)
+		core->record.state = KA_STATE_MISSING;
 }
 
 /* Called by rte_keepalive at the third ping without a mark. */
@@ -203,12 +354,10 @@ dead_core(void *data, const int lcore)
 	 */
 	if (!core->let_off &&
 	    (core->record.state == KA_STATE_ALIVE || beat_of(core) != core->beat_at_ping)) {
-		core->let_off = core->let_off_now = true;
+		core->let_off = core->judged_now = true;
 		return;
 	}
-	declare_dead(monitor, core,
-		     rte_eal_get_lcore_state((unsigned int)lcore) == WAIT ? KA_CAUSE_EXITED :
-									    KA_CAUSE_HUNG);
+	judge(monitor, core, false);
 }
 
 /* ---- A return ---- */
@@ -218,22 +367,23 @@ come_back(struct monitor *monitor, struct watched *core)
 {
 	struct forward_lcore *worker = core->worker;
 	struct ka_shm_core *record = &core->record;
-	uint64_t first = core->beat_at_ping;
-	struct ka_shm_event event = {
+	/* Acquire: the first beat is that of the new life. */
+	bool other_life =
+		atomic_load_explicit(&worker->lives, memory_order_acquire) != core->lives_at_death;
+	uint64_t first =
+		other_life ? atomic_load_explicit(&worker->first_beat_tsc, memory_order_relaxed) :
+			     core->beat_at_ping;
+	const struct ka_shm_event event = {
 		.time_ns = monitor->now_ns,
 		.lcore = worker->lcore,
-		.kind = core->relaunched ? KA_EVENT_BACK : KA_EVENT_RECOVERY,
+		.kind = other_life ? KA_EVENT_BACK : KA_EVENT_RECOVERY,
+		.outage_ns = ns_of_tsc(monitor, first - core->beat_at_death),
 	};
 
-	/* Acquire: the first beat is that of the new life. */
-	if (core->relaunched &&
-	    atomic_load_explicit(&worker->lives, memory_order_acquire) != core->launched_lives)
-		first = atomic_load_explicit(&worker->first_beat_tsc, memory_order_relaxed);
-	event.outage_ns = ns_of_tsc(monitor, first - core->beat_at_death);
 	record->last_outage_ns = event.outage_ns;
-	if (record->longest_outage_ns < event.outage_ns)
-		record->longest_outage_ns = event.outage_ns;
-	if (!core->relaunched) {
+	record->longest_outage_ns = RTE_MAX(record->longest_outage_ns, event.outage_ns);
+	core->revive.wants_launch = false;
+	if (!other_life) {
 		record->recoveries++;
 		monitor->totals.recoveries++;
 		RTE_LOG(INFO, L2FWD, "core %u recovered after %.1f ms\n", worker->lcore,
@@ -243,88 +393,78 @@ come_back(struct monitor *monitor, struct watched *core)
 	publish(monitor, worker->lcore, &event);
 }
 
-/* ---- A ping ---- */
-
-static bool
-start_is_overdue(const struct monitor *monitor, const struct watched *core)
+static void
+end_starvation(struct monitor *monitor, struct watched *core, uint64_t silent_since)
 {
-	return monitor->now_ns - core->record.launched_ns > monitor->startup_ns;
+	const struct ka_shm_event event = {
+		.time_ns = monitor->now_ns,
+		.lcore = core->worker->lcore,
+		.kind = KA_EVENT_STARVED,
+		.cause = KA_CAUSE_STARVED,
+		.outage_ns = ns_of_tsc(monitor, core->beat_at_ping - silent_since),
+	};
+
+	core->starving = false;
+	publish(monitor, event.lcore, &event);
+	RTE_LOG(INFO, L2FWD, "core %u was starved by the host for %.1f ms\n", event.lcore,
+		(double)event.outage_ns / NS_PER_MS);
 }
 
+/* ---- A ping ---- */
+
 static void
-found_alive(struct monitor *monitor, struct watched *core)
+found_alive(struct monitor *monitor, struct watched *core, uint64_t silent_since)
 {
 	core->record.state = KA_STATE_ALIVE;
 	core->let_off = false;
+	revive_note_alive(&core->revive);
+	if (core->starving)
+		end_starvation(monitor, core, silent_since);
 	if (core->down)
 		come_back(monitor, core);
 }
 
-/* A core that has been down for longer than this ping: may anything be done for it? */
+/* rte_keepalive has buried it; whether it is dead is judged here. */
 static void
 found_gone(struct monitor *monitor, struct watched *core)
 {
-	bool waits = rte_eal_get_lcore_state(core->worker->lcore) == WAIT;
-
-	if (!core->down) {
+	if (core->down) {
+		core->record.state = KA_STATE_GONE;
+		if (core->relaunched)
+			judge(monitor, core, true);
+	} else if (core->record.state == KA_STATE_ALIVE)
 		/* Let off for a heartbeat that was lost: two silent pings from there are a death. */
-		if (core->record.state == KA_STATE_ALIVE)
-			core->record.state = KA_STATE_MISSING;
-		else
-			declare_dead(monitor, core, waits ? KA_CAUSE_EXITED : KA_CAUSE_HUNG);
-		return;
-	}
-	core->record.state = KA_STATE_GONE;
-	if (!core->relaunched && waits)
-		relaunch(monitor, core);
-	else if (core->relaunched && start_is_overdue(monitor, core))
-		declare_dead(monitor, core, KA_CAUSE_NOT_STARTED);
+		core->record.state = KA_STATE_MISSING;
+	else
+		judge(monitor, core, false);
 }
 
 static void
-found_unused(struct monitor *monitor, struct watched *core)
+found(struct monitor *monitor, struct watched *core, enum rte_keepalive_state next, uint64_t beat)
 {
-	if (core->down)
-		found_gone(monitor, core);
-	else if (start_is_overdue(monitor, core))
-		declare_dead(monitor, core, KA_CAUSE_NOT_STARTED);
-}
+	const uint64_t silent_since = core->beat_at_ping;
+	const bool moved = beat != silent_since;
 
-/*
- * rte_keepalive tells the state that it moves a core to, for the next ping. Published is what
- * this ping found, which is the state before.
- */
-static void
-relay(void *data, const int lcore, enum rte_keepalive_state next, uint64_t last_seen)
-{
-	struct monitor *monitor = data;
-	struct watched *core = &monitor->core[lcore];
-	uint64_t beat = beat_of(core);
-	bool moved = beat != core->beat_at_ping;
-
-	/* The library's time is that of the last ping that found a mark; ours is exact. */
-	RTE_SET_USED(last_seen);
 	note_beat(monitor, core, beat);
-	if (core->died_now) {
-		/* DEAD stays until the next ping, for readers who look when they are woken. */
-		core->died_now = false;
-		publish(monitor, (unsigned int)lcore, NULL);
-		return;
-	}
 	switch (next) {
 	case RTE_KA_STATE_UNUSED:
-		found_unused(monitor, core);
+		if (core->down)
+			found_gone(monitor, core);
+		else
+			judge(monitor, core, true);
 		break;
 	case RTE_KA_STATE_ALIVE:
 	case RTE_KA_STATE_MISSING:
-		found_alive(monitor, core);
+		found_alive(monitor, core, silent_since);
 		break;
 	case RTE_KA_STATE_DEAD:
 		/* Unless its mark came while the library looked. */
 		core->record.state = moved ? KA_STATE_ALIVE : KA_STATE_MISSING;
+		if (!moved)
+			revive_note_missing(&core->revive);
 		break;
 	case RTE_KA_STATE_GONE:
-		if (core->let_off_now)
+		if (core->judged_now)
 			core->record.state = moved ? KA_STATE_ALIVE : KA_STATE_MISSING;
 		else
 			found_gone(monitor, core);
@@ -334,7 +474,27 @@ relay(void *data, const int lcore, enum rte_keepalive_state next, uint64_t last_
 		core->record.state = (uint32_t)next;
 		break;
 	}
-	core->died_now = core->let_off_now = false;
+}
+
+/*
+ * rte_keepalive tells the state that it moves a core to, for the next ping. Published is what
+ * this ping found, which is the state before; and DEAD for a core that died in this ping, for
+ * readers who look when they are woken.
+ */
+static void
+relay(void *data, const int lcore, enum rte_keepalive_state next, uint64_t last_seen)
+{
+	struct monitor *monitor = data;
+	struct watched *core = &monitor->core[lcore];
+
+	/* The library's time is that of the last ping that found a mark; ours is exact. */
+	RTE_SET_USED(last_seen);
+	if (!core->died_now) {
+		if (core->down || core->revive.launching)
+			go_on(monitor, core);
+		found(monitor, core, next, beat_of(core));
+	}
+	core->died_now = core->judged_now = false;
 	publish(monitor, (unsigned int)lcore, NULL);
 }
 
@@ -374,6 +534,40 @@ tick(struct rte_timer *timer, void *argument)
 	ka_shm_end(monitor->config.writer);
 }
 
+static const char *
+stall_reason(enum ka_stall stall)
+{
+	switch (stall) {
+	case KA_STALL_RX:
+		return "the port counts frames that it does not receive";
+	case KA_STALL_POOL:
+		return "no mbufs are left to receive into";
+	case KA_STALL_TX:
+		return "the TX queue takes none of its frames";
+	case KA_STALL_NONE:
+		break;
+	}
+	return "moves frames again";
+}
+
+void
+monitor_note_stall(struct monitor *monitor, unsigned int lcore, uint16_t port, enum ka_stall stall)
+{
+	const struct ka_shm_event event = {
+		.time_ns = ka_shm_now_ns(),
+		.lcore = lcore,
+		.kind = stall == KA_STALL_NONE ? KA_EVENT_MOVES : KA_EVENT_STALLED,
+		.port = port,
+		.stall = stall,
+	};
+
+	if (monitor->core[lcore].record.state != KA_STATE_ALIVE)
+		return;
+	publish(monitor, lcore, &event);
+	RTE_LOG(WARNING, L2FWD, "core %u, port %u: %s%s\n", lcore, port,
+		stall == KA_STALL_NONE ? "" : "STALLED, ", stall_reason(stall));
+}
+
 /* ---- Start and stop ---- */
 
 struct monitor *
@@ -400,6 +594,13 @@ monitor_create(const struct monitor_config *config)
 	return monitor;
 }
 
+/* In the handler of the worker's crash: async-signal-safe calls only. */
+static void
+crashed(void *writer, unsigned int lcore, int signal_number)
+{
+	ka_shm_crash(writer, lcore, signal_number);
+}
+
 int
 monitor_add(struct monitor *monitor, struct forward_lcore *worker)
 {
@@ -408,23 +609,25 @@ monitor_add(struct monitor *monitor, struct forward_lcore *worker)
 	monitor->core[worker->lcore].worker = worker;
 	worker->keepalive = monitor->keepalive;
 	rte_keepalive_register_core(monitor->keepalive, (int)worker->lcore);
-	return 0;
+	return revive_init(&monitor->core[worker->lcore].revive, &monitor->config.revive, worker);
 }
 
 int
 monitor_start(struct monitor *monitor)
 {
+	int rc = escape_install(crashed, monitor->config.writer);
+
+	if (rc != 0)
+		return rc;
 	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++) {
 		struct watched *core = &monitor->core[lcore];
-		int rc;
 
 		if (core->worker == NULL)
 			continue;
 		take_time(monitor);
-		rc = launch(monitor, core);
-		if (rc != 0)
-			return rc;
+		note_start(monitor, core);
 		publish(monitor, lcore, NULL);
+		revive_launch(&core->revive, monitor->now_ns);
 	}
 	if (rte_timer_reset(&monitor->timer, monitor->period_tsc, PERIODICAL, rte_lcore_id(), tick,
 			    monitor) != 0)
@@ -436,6 +639,8 @@ void
 monitor_stop(struct monitor *monitor)
 {
 	rte_timer_stop_sync(&monitor->timer);
+	/* The segment goes next: a crash has nothing more to write to. */
+	escape_install(NULL, NULL);
 }
 
 const struct ka_shm_monitor *
@@ -450,11 +655,20 @@ monitor_core(const struct monitor *monitor, unsigned int lcore)
 	return &monitor->core[lcore].record;
 }
 
+bool
+monitor_has_returned(const struct monitor *monitor, unsigned int lcore)
+{
+	return revive_has_returned(&monitor->core[lcore].revive);
+}
+
 void
 monitor_destroy(struct monitor *monitor)
 {
 	if (monitor == NULL)
 		return;
+	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++)
+		if (monitor->core[lcore].worker != NULL)
+			revive_fini(&monitor->core[lcore].revive);
 	/* rte_keepalive_create() took it by rte_zmalloc(); there is no call to give it back. */
 	rte_free(monitor->keepalive);
 	rte_free(monitor);

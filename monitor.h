@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "forward.h"
+#include "revive.h"
 #include "shm.h"
 
 /**
@@ -38,6 +39,7 @@
 struct monitor_config {
 	uint64_t period_ns;	      /**< Between two pings, 1 or more. */
 	struct ka_shm_writer *writer; /**< Published segment; not owned. */
+	struct revive_config revive;  /**< What is done with a dead worker. */
 };
 
 /** Opaque. */
@@ -72,7 +74,17 @@ void monitor_stop(struct monitor *monitor);
 const struct ka_shm_monitor *monitor_totals(const struct monitor *monitor);
 const struct ka_shm_core *monitor_core(const struct monitor *monitor, unsigned int lcore);
 
-/** Free it. NULL is allowed. Only when no worker runs any more. */
+/**
+ * A worker moves no frames though it gives heartbeats, or moves again (KA_STALL_NONE): an event and
+ * a line. Not while it is dead, which explains it.
+ */
+void
+monitor_note_stall(struct monitor *monitor, unsigned int lcore, uint16_t port, enum ka_stall stall);
+
+/** Whether a worker left its loop and none is about to be launched on its lcore. */
+bool monitor_has_returned(const struct monitor *monitor, unsigned int lcore);
+
+/** Free it. NULL is allowed. Only when all workers have returned. */
 void monitor_destroy(struct monitor *monitor);
 
 #endif /* MONITOR_H */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
@@ -68,10 +69,25 @@ static const char usage[] =
 	"  -T, --stats-period SEC      whole seconds between two tables of statistics,\n"
 	"                              up to 86400; 0 = off (default: 10)\n"
 	"\n"
+	"Recovery:\n"
+	"      --on-hang POLICY        what is done with a worker that hangs: report and\n"
+	"                              watch it; respawn it, where it can safely be taken\n"
+	"                              out; abort with a core dump (default: report)\n"
+	"      --max-restarts N/SEC    restarts of a worker in SEC seconds, decimals\n"
+	"                              allowed; beyond it there are pauses of up to 1 s,\n"
+	"                              then the worker is given up (default: 5/1)\n"
+	"\n"
 	"Demonstration:\n"
 	"      --demo-lifetime SEC     every worker leaves its loop at a random moment\n"
 	"                              within SEC seconds of its launch, up to 86400,\n"
 	"                              decimals allowed; 0 = never (default: 8)\n"
+	"      --demo-fault KIND       what it does then: exit, spin, block or mix\n"
+	"                              (default: exit)\n"
+	"      --allow-faults          allow --fault\n"
+	"      --fault LIST            faults on purpose, LCORE:KIND[@SEC] with commas in\n"
+	"                              between; SEC since the start, KIND one of exit,\n"
+	"                              spin[:MS], block[:MS], slow:MS, segv, nostart,\n"
+	"                              monitor-stall:MS\n"
 	"      --seed N                makes these moments repeatable, 0 to 2^64 - 1\n"
 	"                              (default: from the clock)\n"
 	"\n"
@@ -222,9 +238,76 @@ read_check_period(struct options *options, const char *value, char why[WHY_MAX])
 }
 
 static bool
+read_allow_faults(struct options *options, const char *value, char why[WHY_MAX])
+{
+	(void)value;
+	(void)why;
+	options->allow_faults = true;
+	return true;
+}
+
+/* One of some words; its index is the value. */
+static bool
+read_word(const char *value, const char *const *words, unsigned int *index, char why[WHY_MAX])
+{
+	for (unsigned int i = 0; words[i] != NULL; i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*index = i;
+			return true;
+		}
+	}
+	return refuse(why, "%s", not_a("is none of these words", value));
+}
+
+static bool
+read_demo_fault(struct options *options, const char *value, char why[WHY_MAX])
+{
+	static const char *const words[] = {
+		[FAULT_DEMO_EXIT] = "exit",
+		[FAULT_DEMO_SPIN] = "spin",
+		[FAULT_DEMO_BLOCK] = "block",
+		[FAULT_DEMO_MIX] = "mix",
+		NULL,
+	};
+	unsigned int index = 0;
+
+	if (!read_word(value, words, &index, why))
+		return false;
+	options->demo_fault = (enum fault_demo)index;
+	return true;
+}
+
+static bool
 read_demo_lifetime(struct options *options, const char *value, char why[WHY_MAX])
 {
 	return read_time(value, NS_PER_S, PERIOD_MAX, &options->demo_lifetime_ns, why);
+}
+
+static bool
+read_fault(struct options *options, const char *value, char why[WHY_MAX])
+{
+	static_assert(WHY_MAX >= FAULT_WHY_MAX, "room for what fault_parse() says");
+	return fault_parse(value, &options->faults, why) == 0;
+}
+
+/* "N/SEC" */
+static bool
+read_max_restarts(struct options *options, const char *value, char why[WHY_MAX])
+{
+	struct recovery_limit limit = { 0 };
+	const char *end = value;
+	bool fits = take_digits(&end, 10, UINT32_MAX, &limit.restarts);
+
+	if (end == value || *end != '/')
+		return refuse(why, "%s", not_a("is not of the form N/SEC", value));
+	if (!fits)
+		return refuse(why, "is too large");
+	if (!read_time(end + 1, NS_PER_S, PERIOD_MAX, &limit.window_ns, why))
+		return false;
+	if (limit.window_ns == 0)
+		return refuse(why, "has no time");
+	options->max_restarts = limit;
+	return true;
 }
 
 static bool
@@ -242,6 +325,23 @@ read_no_promiscuous(struct options *options, const char *value, char why[WHY_MAX
 	(void)value;
 	(void)why;
 	options->promiscuous = false;
+	return true;
+}
+
+static bool
+read_on_hang(struct options *options, const char *value, char why[WHY_MAX])
+{
+	static const char *const words[] = {
+		[RECOVERY_REPORT] = "report",
+		[RECOVERY_RESPAWN] = "respawn",
+		[RECOVERY_ABORT] = "abort",
+		NULL,
+	};
+	unsigned int index = 0;
+
+	if (!read_word(value, words, &index, why))
+		return false;
+	options->on_hang = (enum recovery_policy)index;
 	return true;
 }
 
@@ -427,13 +527,19 @@ read_stats_period(struct options *options, const char *value, char why[WHY_MAX])
 
 /* Every option, alphabetically by long name. */
 static const struct row table[] = {
+	{ "allow-faults", 0, OPTIONS_RUN, read_allow_faults, NULL },
 	{ "check-period", 'K', OPTIONS_RUN, read_check_period,
 	  "milliseconds: 0 for keepalive off, or 0.1 to 86400" },
+	{ "demo-fault", 0, OPTIONS_RUN, read_demo_fault, "exit, spin, block or mix" },
 	{ "demo-lifetime", 0, OPTIONS_RUN, read_demo_lifetime,
 	  "seconds: 0 for never, or up to 86400, decimals allowed" },
+	{ "fault", 0, OPTIONS_RUN, read_fault, "LCORE:KIND[@SEC], as in 1:spin@2,2:exit" },
 	{ "help", 'h', OPTIONS_HELP, NULL, NULL },
+	{ "max-restarts", 0, OPTIONS_RUN, read_max_restarts,
+	  "restarts / seconds, as in 5/1, up to 4294967295/86400" },
 	{ "no-mac-updating", 0, OPTIONS_RUN, read_no_mac_updating, NULL },
 	{ "no-promiscuous", 0, OPTIONS_RUN, read_no_promiscuous, NULL },
+	{ "on-hang", 0, OPTIONS_RUN, read_on_hang, "report, respawn or abort" },
 	{ "portmap", 0, OPTIONS_RUN, read_portmap, "pairs of ports such as (0,1)(2,3)" },
 	{ "portmask", 'p', OPTIONS_RUN, read_portmask,
 	  "a hexadecimal mask of up to 1024 bits, 3 for ports 0 and 1" },
@@ -592,6 +698,7 @@ set_defaults(struct options *options)
 		.mac_updating = true,
 		.promiscuous = true,
 		.demo_lifetime_ns = 8 * NS_PER_S,
+		.max_restarts = { .restarts = 5, .window_ns = NS_PER_S },
 		.shm_mode = 0600,
 		.shm_group = (gid_t)-1,
 	};
@@ -739,6 +846,9 @@ check_together(struct options *options, const char *file_prefix, char error[OPTI
 					"-p/--portmask; add it there or leave it out here",
 					port);
 	}
+	if (options->faults.nb != 0 && !options->allow_faults)
+		return complain(error, "option --fault: faults on purpose take --allow-faults, "
+				       "which was not given");
 	if (options->shm_name[0] == '\0' &&
 	    ka_shm_name_of_prefix(options->shm_name, file_prefix) != 0)
 		return complain(error,

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fault.h"
+#include "recovery.h"
 #include "shm.h"
 
 /** Ports that a mask can name; the widest RTE_MAX_ETHPORTS that DPDK can be built with. */
@@ -53,9 +55,14 @@ struct options {
 	size_t nb_pairs;	      /**< Entries of pairs. */
 	bool mac_updating;	      /**< Not --no-mac-updating. */
 	bool promiscuous;	      /**< Not --no-promiscuous. */
-	uint64_t demo_lifetime_ns; /**< --demo-lifetime in nanoseconds; 0 = never. Default 8 s. */
-	bool seed_given;	   /**< --seed was given. */
-	uint64_t seed;		   /**< --seed */
+	uint64_t demo_lifetime_ns;  /**< --demo-lifetime in nanoseconds; 0 = never. Default 8 s. */
+	enum fault_demo demo_fault; /**< --demo-fault. Default FAULT_DEMO_EXIT. */
+	bool allow_faults;	    /**< --allow-faults */
+	struct fault_plan faults;   /**< --fault; only with allow_faults. */
+	enum recovery_policy on_hang;	    /**< --on-hang. Default RECOVERY_REPORT. */
+	struct recovery_limit max_restarts; /**< --max-restarts. Default 5 in 1 s. */
+	bool seed_given;		    /**< --seed was given. */
+	uint64_t seed;			    /**< --seed */
 	char shm_name[KA_SHM_NAME_MAX + 1]; /**< --shm-name, or from EAL's --file-prefix. */
 	mode_t shm_mode;		    /**< --shm-mode. Default 0600. */
 	gid_t shm_group;		    /**< --shm-group; (gid_t)-1 = not given. */

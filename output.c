@@ -161,6 +161,12 @@ output_log(void)
 	return output.log;
 }
 
+int
+output_log_descriptor(void)
+{
+	return output.err == NULL ? -1 : output.err->into;
+}
+
 bool
 output_is_terminal(void)
 {

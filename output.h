@@ -28,6 +28,9 @@ int output_start(void);
 /** A stream for rte_openlog_stream(): what is logged to it goes to stderr. NULL before start. */
 FILE *output_log(void);
 
+/** Descriptor behind output_log(), for signal handlers: a pipe that never blocks. -1 before start. */
+int output_log_descriptor(void);
+
 /** Print to stdout, as printf() does. Whole lines only; what is longer than 4 KiB is split. */
 void output_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

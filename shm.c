@@ -44,7 +44,8 @@ static_assert(offsetof(struct ka_shm_segment, sequence) == 1728, "layout of vers
 static_assert(offsetof(struct ka_shm_segment, monitor) == 1744, "layout of version 1");
 static_assert(offsetof(struct ka_shm_segment, core) == 1872, "layout of version 1");
 static_assert(offsetof(struct ka_shm_segment, event) == 18256, "layout of version 1");
-static_assert(sizeof(struct ka_shm_segment) == 34640, "layout of version 1");
+static_assert(offsetof(struct ka_shm_segment, crash_ns) == 34640, "layout of version 1");
+static_assert(sizeof(struct ka_shm_segment) == 34656, "layout of version 1");
 /* A lock hidden in an atomic would not work between processes. */
 static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LONG_LOCK_FREE == 2 &&
 		      ATOMIC_LLONG_LOCK_FREE == 2,
@@ -529,15 +530,45 @@ ka_shm_post(struct ka_shm_writer *writer)
 	return sem_post(semaphore) == 0;
 }
 
+void
+ka_shm_crash(struct ka_shm_writer *writer, unsigned int lcore, int signal_number)
+{
+	struct ka_shm_segment *segment = writer->segment;
+	uint64_t none = 0;
+
+	atomic_store_explicit(&segment->crash_ns, ka_shm_now_ns(), memory_order_relaxed);
+	/* Release: with the crash comes its time. */
+	if (!atomic_compare_exchange_strong_explicit(&segment->crash, &none,
+						     (uint64_t)signal_number << 32 | lcore,
+						     memory_order_release, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&segment->legacy.core_state[lcore], KA_STATE_DEAD,
+			      memory_order_release);
+	sem_post(&segment->legacy.core_died);
+}
+
+static void
+publish_status(struct ka_shm_writer *writer, enum ka_status status)
+{
+	writer->monitor.status = status;
+	ka_shm_begin(writer);
+	ka_shm_write_monitor(writer, &writer->monitor);
+	ka_shm_end(writer);
+}
+
+void
+ka_shm_mark_aborted(struct ka_shm_writer *writer)
+{
+	publish_status(writer, KA_STATUS_ABORTED);
+	sem_post(&writer->segment->legacy.core_died);
+}
+
 static void
 say_goodbye(struct ka_shm_writer *writer)
 {
 	struct stat own;
 
-	writer->monitor.status = KA_STATUS_STOPPED;
-	ka_shm_begin(writer);
-	ka_shm_write_monitor(writer, &writer->monitor);
-	ka_shm_end(writer);
+	publish_status(writer, KA_STATUS_STOPPED);
 	if (fstat(writer->fd, &own) == 0 && name_leads_to(writer->path, own.st_dev, own.st_ino))
 		shm_unlink(writer->name);
 	/* Whatever credit there is: this is the last word. */
@@ -706,6 +737,19 @@ copy_legacy(const struct ka_shm_segment *segment, struct ka_shm_snapshot *snapsh
 }
 
 static void
+copy_crash(const struct ka_shm_segment *segment, struct ka_shm_crash *crash)
+{
+	uint64_t word = atomic_load_explicit(&segment->crash, memory_order_acquire);
+
+	*crash = (struct ka_shm_crash){ 0 };
+	if (word == 0)
+		return;
+	crash->signal = (int)(word >> 32);
+	crash->lcore = (unsigned int)(word & UINT32_MAX);
+	crash->time_ns = atomic_load_explicit(&segment->crash_ns, memory_order_relaxed);
+}
+
+static void
 copy_all(const struct ka_shm_segment *segment, struct ka_shm_snapshot *snapshot)
 {
 	load_words(&snapshot->monitor, segment->monitor, KA_SHM_WORDS(snapshot->monitor));
@@ -714,6 +758,7 @@ copy_all(const struct ka_shm_segment *segment, struct ka_shm_snapshot *snapshot)
 	for (unsigned int i = 0; i < KA_SHM_EVENTS; i++)
 		load_words(&snapshot->event[i], segment->event[i],
 			   KA_SHM_WORDS(snapshot->event[i]));
+	copy_crash(segment, &snapshot->crash);
 }
 
 int

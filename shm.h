@@ -22,6 +22,7 @@
  *        1744    128  monitor record           main lcore              under the sequence
  *        1872  16384  128 core records         main lcore              under the sequence
  *       18256  16384  256 events, a ring       main lcore              under the sequence
+ *       34640     16  crash                    a crashing worker       release, a word at a time
  *
  * Records are published a 64-bit word at a time as C11 atomics. The sequence is odd while the
  * main lcore is between ka_shm_begin() and ka_shm_end(). It makes one snapshot of the whole
@@ -87,12 +88,25 @@ enum ka_state {
 	KA_STATE_SLEEP = 6,   /**< Slept at the ping before, too. */
 };
 
-/** What is known of why a core died. */
+/** What is known of why a core died or is missing. */
 enum ka_cause {
-	KA_CAUSE_NONE = 0,	  /**< It never died. */
-	KA_CAUSE_EXITED = 1,	  /**< It had left its loop: the lcore was waiting for work. */
-	KA_CAUSE_HUNG = 2,	  /**< It had not left its loop, yet gave no heartbeat. */
+	KA_CAUSE_NONE = 0,   /**< It never was. */
+	KA_CAUSE_EXITED = 1, /**< It had left its loop: the lcore was waiting for work. */
+	KA_CAUSE_HUNG = 2, /**< It had not left its loop, yet gave no heartbeat; why is unknown. */
 	KA_CAUSE_NOT_STARTED = 3, /**< No first heartbeat within the start-up deadline. */
+	KA_CAUSE_SPINNING = 4,	  /**< Its CPU clock ran on: an endless loop. */
+	KA_CAUSE_BLOCKED = 5,	  /**< It slept in the kernel. */
+	KA_CAUSE_STOPPED = 6,	  /**< Its thread was stopped or traced. */
+	KA_CAUSE_STARVED = 7,	  /**< Runnable, but the host took its CPU. Never a death. */
+	KA_CAUSE_CRASHED = 8,	  /**< By a signal; the process ends. */
+};
+
+/** Why a worker that gives heartbeats moves no frames. */
+enum ka_stall {
+	KA_STALL_NONE = 0, /**< It moves. */
+	KA_STALL_RX = 1,   /**< Its port counts frames that it does not receive. */
+	KA_STALL_POOL = 2, /**< No mbufs are left to receive into. */
+	KA_STALL_TX = 3,   /**< The TX queue takes none of its frames. */
 };
 
 /** What an event tells. */
@@ -101,12 +115,17 @@ enum ka_event_kind {
 	KA_EVENT_RESTART = 2,  /**< Launched again after a death. */
 	KA_EVENT_BACK = 3,     /**< First heartbeat after a restart: outage_ns. */
 	KA_EVENT_RECOVERY = 4, /**< Moves again without a restart: outage_ns. */
+	KA_EVENT_STARVED = 5,  /**< Had no CPU and moves again: outage_ns. Nobody died. */
+	KA_EVENT_GIVEN_UP = 6, /**< Restarted too often: never again. */
+	KA_EVENT_STALLED = 7,  /**< Alive, yet moves no frames: port, stall. A warning. */
+	KA_EVENT_MOVES = 8,    /**< Moves frames again: port. */
 };
 
 /** Whether the owner runs, by its own word. A dead owner cannot say so: see ka_shm_owner_lives(). */
 enum ka_status {
 	KA_STATUS_RUNNING = 1,
 	KA_STATUS_STOPPED = 2, /**< Left in good order. */
+	KA_STATUS_ABORTED = 3, /**< About to abort by its own will (--on-hang abort). */
 };
 
 /** The original's layout. Readers: the original ka-agent, collectd, ours. */
@@ -167,15 +186,25 @@ struct ka_shm_core {
 
 /** One event. Event number n lies in slot (n - 1) % KA_SHM_EVENTS. */
 struct ka_shm_event {
-	uint64_t number;      /**< Counts from 1; 0 = slot never used. Set by ka_shm_add_event(). */
-	uint64_t time_ns;     /**< When the monitor noted it. */
-	uint32_t lcore;	      /**< Which core. */
-	uint32_t kind;	      /**< enum ka_event_kind. */
-	uint32_t cause;	      /**< enum ka_cause; deaths only. */
-	uint32_t reserved32;  /**< 0. */
-	uint64_t silent_ns;   /**< Deaths: time since the last heartbeat, or since the launch. */
-	uint64_t outage_ns;   /**< KA_EVENT_BACK and KA_EVENT_RECOVERY: length of the outage. */
-	uint64_t reserved[2]; /**< 0. */
+	uint64_t number;     /**< Counts from 1; 0 = slot never used. Set by ka_shm_add_event(). */
+	uint64_t time_ns;    /**< When the monitor noted it. */
+	uint32_t lcore;	     /**< Which core. */
+	uint32_t kind;	     /**< enum ka_event_kind. */
+	uint32_t cause;	     /**< enum ka_cause; deaths only. */
+	uint32_t reserved32; /**< 0. */
+	uint64_t silent_ns;  /**< Deaths: time since the last heartbeat, or since the launch. */
+	uint64_t outage_ns;  /**< KA_EVENT_BACK, _RECOVERY and _STARVED: length of the outage. */
+	uint32_t phase;	     /**< Deaths: enum recovery_phase that the worker was in. */
+	uint32_t port;	     /**< Deaths, stalls: RX port that it was at. */
+	uint32_t in_hand;    /**< Deaths: frames that it had in its hands. */
+	uint32_t stall;	     /**< KA_EVENT_STALLED: enum ka_stall. */
+};
+
+/** A worker that crashed, and the process with it. Not counted as a death of the core records. */
+struct ka_shm_crash {
+	int signal;	    /**< 0 = none crashed. */
+	unsigned int lcore; /**< Which core. */
+	uint64_t time_ns;   /**< When. */
 };
 
 /** Number of 64-bit words that a published record takes. */
@@ -190,6 +219,8 @@ struct ka_shm_segment {
 	_Atomic uint64_t monitor[KA_SHM_WORDS(struct ka_shm_monitor)];
 	_Atomic uint64_t core[KA_SHM_MAX_LCORES][KA_SHM_WORDS(struct ka_shm_core)];
 	_Atomic uint64_t event[KA_SHM_EVENTS][KA_SHM_WORDS(struct ka_shm_event)];
+	_Atomic uint64_t crash_ns; /**< When; written before crash. */
+	_Atomic uint64_t crash;	   /**< 0 = none; else signal << 32 | lcore. */
 };
 
 /** A copy of the segment at one moment, made by ka_shm_snapshot(). */
@@ -197,6 +228,7 @@ struct ka_shm_snapshot {
 	struct ka_shm_monitor monitor;
 	struct ka_shm_core core[KA_SHM_MAX_LCORES];
 	struct ka_shm_event event[KA_SHM_EVENTS];
+	struct ka_shm_crash crash;
 };
 
 /* ---- Names ---- */
@@ -300,6 +332,19 @@ void ka_shm_end(struct ka_shm_writer *writer);
  * @return true if posted, false if the bound was reached.
  */
 bool ka_shm_post(struct ka_shm_writer *writer);
+
+/**
+ * A worker crashes: publish it as DEAD with its signal and wake the agent. Async-signal-safe, so
+ * it may be called from the handler of that signal, in the worker's thread, whatever the main
+ * lcore is doing. Only the first crash is kept.
+ *
+ * @param lcore  below KA_SHM_MAX_LCORES.
+ * @param signal_number  1 or more.
+ */
+void ka_shm_crash(struct ka_shm_writer *writer, unsigned int lcore, int signal_number);
+
+/** Publish KA_STATUS_ABORTED and wake the agent. The segment is left behind, as after a crash. */
+void ka_shm_mark_aborted(struct ka_shm_writer *writer);
 
 /**
  * Say goodbye: publish KA_STATUS_STOPPED, take the name away if it is still ours, wake the

@@ -39,6 +39,7 @@ struct watch {
 	bool legacy; /**< It is DPDK's original. */
 	bool said_name_gone;
 	bool said_corrupt;
+	bool said_crash;
 	struct report_seen seen;
 	struct report_pulse pulse;
 	struct report_patience patience;
@@ -174,6 +175,14 @@ say_deaths(struct agent *agent)
 	}
 	say_list(agent, REPORT_DEATHS);
 	tell_events(agent, true);
+	if (watch->snapshot.crash.signal != 0 && !watch->said_crash) {
+		watch->said_crash = true;
+		report_crash(&agent->list, &watch->snapshot);
+		say_list(agent, REPORT_DEATHS);
+		if (agent->list.nb_entries != 0)
+			say(agent, &(struct report){ .kind = REPORT_CRASHED,
+						     .crash = &watch->snapshot.crash });
+	}
 }
 
 /* The original's segment has states only: the cores that are dead now are all that is known. */
@@ -263,7 +272,9 @@ look_at_owner(struct agent *agent)
 	if (monitor.status == KA_STATUS_STOPPED)
 		return end_watch(agent, REPORT_STOPPED, CODE_STOPPED);
 	if (!lives)
-		return end_watch(agent, REPORT_DIED, CODE_NOTHING);
+		return end_watch(agent,
+				 monitor.status == KA_STATUS_ABORTED ? REPORT_ABORTED : REPORT_DIED,
+				 CODE_NOTHING);
 	if (!current && !watch->said_name_gone) {
 		watch->said_name_gone = true;
 		say_kind(agent, REPORT_NAME_GONE);

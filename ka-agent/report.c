@@ -125,6 +125,14 @@ report_dead_now(struct report_list *list, const struct ka_shm_snapshot *snapshot
 			list_add(list, i, 1);
 }
 
+void
+report_crash(struct report_list *list, const struct ka_shm_snapshot *snapshot)
+{
+	list_clear(list);
+	if (snapshot->crash.signal > 0 && snapshot->crash.lcore < KA_SHM_MAX_LCORES)
+		list_add(list, snapshot->crash.lcore, 1);
+}
+
 unsigned int
 report_nb_cores(const struct ka_shm_snapshot *snapshot, bool legacy)
 {

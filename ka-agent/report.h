@@ -40,6 +40,7 @@ enum report_kind {
 	REPORT_DEATHS,	   /**< list: deaths since the last look. */
 	REPORT_EMPTY,	   /**< Woken by the original, which shows no dead core. */
 	REPORT_EVENT,	   /**< event, restarts, recoveries. */
+	REPORT_CRASHED,	   /**< crash: a worker crashed, and the owner is about to end by it. */
 	REPORT_UNTOLD,	   /**< count: events that the ring lost before they could be told. */
 	REPORT_CORRUPT,	   /**< A counter went backwards or leapt. */
 	REPORT_STALLED,	   /**< duration_ns: since the last tick of the monitor. */
@@ -47,6 +48,7 @@ enum report_kind {
 	REPORT_NAME_GONE,  /**< The name is removed or taken by another; the owner lives. */
 	REPORT_STOPPED,	   /**< The owner left in good order. */
 	REPORT_DIED,	   /**< The owner left without a word. */
+	REPORT_ABORTED,	   /**< The owner ended itself because a worker hung. */
 	REPORT_NO_UPDATES, /**< The agent gives up a stalled monitor. */
 	REPORT_WAITING,	   /**< The agent waits for the next instance. */
 };
@@ -71,6 +73,7 @@ struct report {
 	const struct ka_shm_identity *identity; /**< NULL: the original's segment, or none. */
 	const struct report_list *list;
 	const struct ka_shm_event *event;
+	const struct ka_shm_crash *crash;
 	uint64_t restarts;   /**< Of the event's core, as of the event. */
 	uint64_t recoveries; /**< Of the event's core, as of the event. */
 	uint64_t count;
@@ -104,6 +107,9 @@ void report_down(struct report_list *list, const struct ka_shm_snapshot *snapsho
 
 /** List the cores in state DEAD: all that the original's segment tells of deaths. */
 void report_dead_now(struct report_list *list, const struct ka_shm_snapshot *snapshot);
+
+/** List the core that crashed; nothing if none did, or if it cannot be one. */
+void report_crash(struct report_list *list, const struct ka_shm_snapshot *snapshot);
 
 /** Number of watched cores; with legacy, cores that were ever seen. */
 unsigned int report_nb_cores(const struct ka_shm_snapshot *snapshot, bool legacy);

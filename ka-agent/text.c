@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "../recovery.h"
 #include "text.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -76,6 +77,40 @@ plural(uint64_t count)
 	return count == 1 ? "" : "s";
 }
 
+/* What the C library says of a signal, or that it knows nothing. */
+static const char *
+signal_words(int number)
+{
+	const char *words = sigdescr_np(number);
+
+	return words != NULL ? words : "not known";
+}
+
+/* Whether the worker was in its loop, so that it is of use to know where. */
+static bool
+is_hang(uint32_t cause)
+{
+	return cause == KA_CAUSE_HUNG || cause == KA_CAUSE_SPINNING || cause == KA_CAUSE_BLOCKED ||
+	       cause == KA_CAUSE_STOPPED;
+}
+
+static const char *
+stall_words(uint32_t stall)
+{
+	switch (stall) {
+	case KA_STALL_NONE:
+		return "moves frames again";
+	case KA_STALL_RX:
+		return "stalled, it receives nothing of what the port counts";
+	case KA_STALL_POOL:
+		return "stalled, no mbufs are left";
+	case KA_STALL_TX:
+		return "stalled, the TX queue takes nothing";
+	default:
+		return "stalled";
+	}
+}
+
 static const char *
 cause_of(const struct ka_shm_event *event)
 {
@@ -86,6 +121,16 @@ cause_of(const struct ka_shm_event *event)
 		return "hung";
 	case KA_CAUSE_NOT_STARTED:
 		return "not started";
+	case KA_CAUSE_SPINNING:
+		return "spinning";
+	case KA_CAUSE_BLOCKED:
+		return "blocked";
+	case KA_CAUSE_STOPPED:
+		return "stopped";
+	case KA_CAUSE_STARVED:
+		return "starved";
+	case KA_CAUSE_CRASHED:
+		return "crashed";
 	default:
 		return "cause not known";
 	}
@@ -151,8 +196,13 @@ put_event(FILE *out, const struct report *report)
 	fprintf(out, "  core %" PRIu32 " ", event->lcore);
 	switch (event->kind) {
 	case KA_EVENT_DEATH:
-		fprintf(out, "died: %s, silent for %.1f ms\n", cause_of(event),
+		fprintf(out, "died: %s, silent for %.1f ms", cause_of(event),
 			ms_of(event->silent_ns));
+		if (is_hang(event->cause))
+			fprintf(out, ", phase %s, port %" PRIu32 ", %" PRIu32 " frame%s in hand",
+				recovery_phase_name((enum recovery_phase)event->phase), event->port,
+				event->in_hand, plural(event->in_hand));
+		fputc('\n', out);
 		return;
 	case KA_EVENT_RESTART:
 		fprintf(out, "restarted");
@@ -162,6 +212,17 @@ put_event(FILE *out, const struct report *report)
 		break;
 	case KA_EVENT_RECOVERY:
 		fprintf(out, "back after %.1f ms without a restart", ms_of(event->outage_ns));
+		break;
+	case KA_EVENT_STARVED:
+		fprintf(out, "had no CPU for %.1f ms, starved by the host",
+			ms_of(event->outage_ns));
+		break;
+	case KA_EVENT_STALLED:
+	case KA_EVENT_MOVES:
+		fprintf(out, "port %" PRIu32 ": %s\n", event->port, stall_words(event->stall));
+		return;
+	case KA_EVENT_GIVEN_UP:
+		fprintf(out, "given up: restarted too often");
 		break;
 	default:
 		fprintf(out, "event of a kind not known: %" PRIu32, event->kind);
@@ -183,7 +244,9 @@ put_fate(FILE *out, const struct report *report)
 			report->name, owner);
 	else
 		fprintf(out, "%s has %s.\n", owner,
-			report->kind == REPORT_STOPPED ? "stopped" : "died");
+			report->kind == REPORT_STOPPED ? "stopped" :
+			report->kind == REPORT_ABORTED ? "aborted because a worker hung" :
+							 "died");
 }
 
 static void
@@ -209,6 +272,10 @@ put_line(FILE *out, const struct report *report)
 	case REPORT_EVENT:
 		put_event(out, report);
 		break;
+	case REPORT_CRASHED:
+		fprintf(out, "Core %u crashed: signal %d, %s.\n", report->crash->lcore,
+			report->crash->signal, signal_words(report->crash->signal));
+		break;
 	case REPORT_UNTOLD:
 		fprintf(out, "  %" PRIu64 " event%s not told: only the last %d are kept\n",
 			report->count, plural(report->count), KA_SHM_EVENTS);
@@ -230,6 +297,7 @@ put_line(FILE *out, const struct report *report)
 	case REPORT_NAME_GONE:
 	case REPORT_STOPPED:
 	case REPORT_DIED:
+	case REPORT_ABORTED:
 		put_fate(out, report);
 		break;
 	case REPORT_NO_UPDATES:

@@ -242,7 +242,7 @@ static void
 values_may_stick_to_their_option(void **state)
 {
 	(void)state;
-	RUN("--", "-p3", "-q2", "-K0.5", "-T7", "--seed=9", "--shm-mode=660", "--demo=1");
+	RUN("--", "-p3", "-q2", "-K0.5", "-T7", "--seed=9", "--shm-mode=660", "--demo-l=1");
 	assert_int_equal(first_ports(), 3);
 	assert_int_equal(ports_per_lcore(), 2);
 	assert_int_equal(check_period(), NS_PER_MS / 2);

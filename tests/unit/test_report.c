@@ -667,6 +667,9 @@ static const struct ka_shm_event back = {
 };
 static const struct ka_shm_event again = { .lcore = 2, .kind = KA_EVENT_RESTART };
 static const struct ka_shm_event odd = { .lcore = 4000000000, .kind = 77 };
+/* What is told of where a hung worker was; nothing in particular, in these tests. */
+#define TAIL ", phase idle, port 0, 0 frames in hand"
+
 static const struct {
 	struct report report;
 	const char *line;
@@ -679,7 +682,8 @@ static const struct {
 	  "Watching /s: the original l2fwd-keepalive of DPDK, 3 cores, which counts no "
 	  "deaths." },
 	{ { .kind = REPORT_EMPTY }, "Warning: Empty dead core report" },
-	{ { .kind = REPORT_EVENT, .event = &death }, "  core 1 died: hung, silent for 12.4 ms" },
+	{ { .kind = REPORT_EVENT, .event = &death },
+	  "  core 1 died: hung, silent for 12.4 ms" TAIL },
 	{ { .kind = REPORT_EVENT, .event = &back, .restarts = 4 },
 	  "  core 1 back after 13.2 ms (restarts 4, recoveries 0)" },
 	{ { .kind = REPORT_EVENT, .event = &odd },
@@ -709,6 +713,40 @@ every_report_has_its_line(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(lines); i++)
 		expect_line(&lines[i].report, lines[i].line);
+}
+
+static void
+every_cause_has_its_word(void **state)
+{
+	static const struct {
+		uint32_t cause;
+		const char *line;
+	} rows[] = {
+		{ KA_CAUSE_NONE, "  core 3 died: cause not known, silent for 5.0 ms" },
+		{ KA_CAUSE_EXITED, "  core 3 died: exited, silent for 5.0 ms" },
+		{ KA_CAUSE_HUNG, "  core 3 died: hung, silent for 5.0 ms" TAIL },
+		{ KA_CAUSE_NOT_STARTED, "  core 3 died: not started, silent for 5.0 ms" },
+		{ KA_CAUSE_SPINNING, "  core 3 died: spinning, silent for 5.0 ms" TAIL },
+		{ KA_CAUSE_BLOCKED, "  core 3 died: blocked, silent for 5.0 ms" TAIL },
+		{ KA_CAUSE_STOPPED, "  core 3 died: stopped, silent for 5.0 ms" TAIL },
+		{ KA_CAUSE_STARVED, "  core 3 died: starved, silent for 5.0 ms" },
+		{ KA_CAUSE_CRASHED, "  core 3 died: crashed, silent for 5.0 ms" },
+		{ KA_CAUSE_CRASHED + 1, "  core 3 died: cause not known, silent for 5.0 ms" },
+		{ UINT32_MAX, "  core 3 died: cause not known, silent for 5.0 ms" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		const struct ka_shm_event event = {
+			.lcore = 3,
+			.kind = KA_EVENT_DEATH,
+			.cause = rows[i].cause,
+			.silent_ns = 5 * NS_PER_MS,
+		};
+
+		expect_line(&(struct report){ .kind = REPORT_EVENT, .event = &event },
+			    rows[i].line);
+	}
 }
 
 static void
@@ -794,6 +832,7 @@ main(void)
 		TEST(the_next_look_comes_at_the_end_of_a_slice_or_when_a_verdict_falls_due),
 		TEST(the_original_moves_when_a_state_or_a_time_changes),
 		TEST(every_report_has_its_line),
+		TEST(every_cause_has_its_word),
 		TEST(a_line_that_cannot_be_written_is_an_error),
 		TEST(every_refusal_says_the_name_the_number_and_what_to_do),
 	};

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <errno.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "escape.h"
+#include "forward.h"
+#include "output.h"
+#include "recovery.h"
+
+/* Free for applications; DPDK's drivers use real-time signals. */
+#define ESCAPE_SIGNAL SIGUSR2
+
+#define STACK_FRAMES_MAX 32
+
+/* A handler is given no pointer of ours. */
+static _Thread_local struct forward_lcore *self;
+static _Atomic(escape_crash_fn) crash_callback;
+static void *_Atomic crash_data;
+
+static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+
+/* ---- In the worker's thread ---- */
+
+/* Writes by itself and without malloc(); the log's pipe does not block. */
+static void
+write_stack(void)
+{
+	void *frames[STACK_FRAMES_MAX];
+	int nb = backtrace(frames, STACK_FRAMES_MAX);
+
+	backtrace_symbols_fd(frames, nb, output_log_descriptor());
+}
+
+static bool
+may_leave(const struct forward_lcore *worker)
+{
+	uint32_t phase = atomic_load_explicit(&worker->phase, memory_order_relaxed);
+
+	return phase == RECOVERY_PHASE_IDLE || phase == RECOVERY_PHASE_OWN;
+}
+
+static void
+on_ask(int number)
+{
+	struct forward_lcore *worker = self;
+	int error = errno;
+	uint32_t want;
+
+	(void)number;
+	if (worker == NULL || !atomic_load_explicit(&worker->escape.open, memory_order_relaxed))
+		return;
+	want = atomic_exchange_explicit(&worker->escape.want, ESCAPE_NOTHING, memory_order_acquire);
+	if (want == ESCAPE_NOTHING ||
+	    atomic_load_explicit(&worker->beat_tsc, memory_order_relaxed) !=
+		    atomic_load_explicit(&worker->escape.beat_tsc, memory_order_relaxed))
+		return;
+	if ((want & ESCAPE_EVIDENCE) != 0)
+		write_stack();
+	if ((want & ESCAPE_LEAVE) != 0 && may_leave(worker)) {
+		escape_close(worker);
+		siglongjmp(worker->escape.top, 1);
+	}
+	errno = error;
+}
+
+/* The default action is back (SA_RESETHAND): the same fault again ends the process. */
+static void
+on_crash(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (self != NULL) {
+		escape_crash_fn tell = atomic_load_explicit(&crash_callback, memory_order_acquire);
+
+		if (tell != NULL)
+			tell(atomic_load_explicit(&crash_data, memory_order_relaxed), self->lcore,
+			     number);
+		write_stack();
+	}
+	/* One that was sent by kill() would not come again by itself. */
+	if (info->si_code <= 0)
+		raise(number);
+}
+
+void
+escape_open(struct forward_lcore *worker)
+{
+	const stack_t stack = {
+		.ss_sp = worker->escape.stack,
+		.ss_size = sizeof(worker->escape.stack),
+	};
+
+	self = worker;
+	sigaltstack(&stack, NULL);
+	worker->escape.thread = pthread_self();
+	worker->escape.tid = gettid();
+	atomic_store_explicit(&worker->escape.want, ESCAPE_NOTHING, memory_order_relaxed);
+	/* Release: who sees it open sees the thread. */
+	atomic_store_explicit(&worker->escape.open, true, memory_order_release);
+}
+
+void
+escape_close(struct forward_lcore *worker)
+{
+	atomic_store_explicit(&worker->escape.open, false, memory_order_relaxed);
+	/* The handler sees it closed before anything that follows here is done. */
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* ---- In the main lcore ---- */
+
+int
+escape_install(escape_crash_fn crashed, void *data)
+{
+	struct sigaction ask = { .sa_handler = on_ask };
+	struct sigaction crash = {
+		.sa_sigaction = on_crash,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER,
+	};
+	void *frame;
+
+	atomic_store_explicit(&crash_data, data, memory_order_relaxed);
+	/* Release: with the function comes its data. */
+	atomic_store_explicit(&crash_callback, crashed, memory_order_release);
+	/* The first call loads a library, which no handler should. */
+	backtrace(&frame, 1);
+	if (sigaction(ESCAPE_SIGNAL, &ask, NULL) != 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof(crash_signals) / sizeof(crash_signals[0]); i++)
+		if (sigaction(crash_signals[i], &crash, NULL) != 0)
+			return -errno;
+	return 0;
+}
+
+int
+escape_ask(struct forward_lcore *worker, uint32_t want, uint64_t beat_tsc)
+{
+	struct escape *escape = &worker->escape;
+
+	if (!atomic_load_explicit(&escape->open, memory_order_acquire))
+		return -ESRCH;
+	atomic_store_explicit(&escape->beat_tsc, beat_tsc, memory_order_relaxed);
+	/* Release: with the wish comes the heartbeat it is about. */
+	atomic_store_explicit(&escape->want, want, memory_order_release);
+	return -pthread_kill(escape->thread, ESCAPE_SIGNAL);
+}

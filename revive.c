@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <errno.h>
+
+#include <rte_launch.h>
+
+#include "escape.h"
+#include "revive.h"
+
+int
+revive_init(struct revive *revive, const struct revive_config *config, struct forward_lcore *worker)
+{
+	*revive = (struct revive){
+		.config = config,
+		.worker = worker,
+		.launcher = launcher_create(worker->lcore, forward_run, worker),
+	};
+	return revive->launcher == NULL ? -ENOMEM : 0;
+}
+
+void
+revive_launch(struct revive *revive, uint64_t now_ns)
+{
+	revive->launched_ns = now_ns;
+	revive->launch_at_ns = 0;
+	revive->wants_launch = false;
+	revive->first.wall_ns = 0;
+	revive->launching = true;
+	forward_log_launch(revive->worker);
+	launcher_ask(revive->launcher);
+}
+
+/* A worker that was never in its loop has no thread that could be looked at. */
+static void
+look(const struct revive *revive, struct recovery_sample *sample)
+{
+	const struct escape *escape = &revive->worker->escape;
+
+	if (atomic_load_explicit(&escape->open, memory_order_acquire))
+		recovery_sample(sample, escape->thread, escape->tid);
+	else
+		*sample = (struct recovery_sample){ .wall_ns = ka_shm_now_ns() };
+}
+
+void
+revive_note_missing(struct revive *revive)
+{
+	if (revive->first.wall_ns == 0)
+		look(revive, &revive->first);
+}
+
+void
+revive_note_alive(struct revive *revive)
+{
+	revive->first.wall_ns = 0;
+}
+
+bool
+revive_has_returned(const struct revive *revive)
+{
+	return rte_eal_get_lcore_state(revive->worker->lcore) == WAIT &&
+	       !launcher_is_pending(revive->launcher);
+}
+
+enum recovery_verdict
+revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum ka_cause *cause)
+{
+	struct recovery_evidence evidence = {
+		.has_returned = revive_has_returned(revive),
+		.never_marked = never_marked,
+		.start_overdue = start_overdue,
+		.period_ns = revive->config->period_ns,
+	};
+
+	/* Asked to run and not yet at it: its CPU is taken, which is not its fault. */
+	if (launcher_is_pending(revive->launcher)) {
+		*cause = KA_CAUSE_NONE;
+		return RECOVERY_WAIT;
+	}
+	revive_note_missing(revive);
+	if (!evidence.has_returned)
+		look(revive, &revive->now);
+	evidence.first = revive->first;
+	evidence.now = revive->now;
+	return recovery_judge(&evidence, cause);
+}
+
+enum recovery_action
+revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool evidence)
+{
+	enum recovery_phase phase =
+		(enum recovery_phase)atomic_load_explicit(&revive->worker->phase,
+							  memory_order_relaxed);
+	enum recovery_action action =
+		recovery_decide(revive->config->policy, cause, phase, revive_has_returned(revive));
+	uint32_t want = evidence ? ESCAPE_EVIDENCE : ESCAPE_NOTHING;
+
+	revive->wants_launch = true;
+	revive->launch_at_ns = 0;
+	if (action == RECOVERY_EVICT)
+		want |= ESCAPE_LEAVE;
+	if (want != ESCAPE_NOTHING && action != RECOVERY_RELAUNCH)
+		escape_ask(revive->worker, want, beat_tsc);
+	return action;
+}
+
+enum revive_step
+revive_go_on(struct revive *revive, uint64_t now_ns)
+{
+	switch (launcher_look(revive->launcher)) {
+	case LAUNCHER_PENDING:
+		return REVIVE_NOTHING;
+	case LAUNCHER_DONE:
+		revive->launching = false;
+		return REVIVE_STARTED;
+	case LAUNCHER_FAILED:
+		/* The lcore was not free after all. */
+		revive->launching = false;
+		revive->wants_launch = true;
+		return REVIVE_NOTHING;
+	case LAUNCHER_IDLE:
+		break;
+	}
+	if (!revive->wants_launch || revive->given_up || !revive_has_returned(revive))
+		return REVIVE_NOTHING;
+	if (revive->launch_at_ns == 0)
+		revive->launch_at_ns = recovery_ask(&revive->budget, &revive->config->limit,
+						    revive->launched_ns, now_ns);
+	if (revive->launch_at_ns == RECOVERY_GIVEN_UP) {
+		revive->given_up = true;
+		return REVIVE_GAVE_UP;
+	}
+	if (revive->launch_at_ns > now_ns)
+		return REVIVE_NOTHING;
+	revive_launch(revive, now_ns);
+	return REVIVE_LAUNCHED;
+}
+
+void
+revive_fini(struct revive *revive)
+{
+	launcher_destroy(revive->launcher);
+	revive->launcher = NULL;
+}
