@@ -140,7 +140,7 @@ start_forwarder() {
 	local command=("$DEMO_BUILD/l2fwd-keepalive" --no-pci "${memory[@]}" --lcores "$(lcores)"
 		--file-prefix "$prefix" --log-level=pmd.net.tap:critical
 		"--vdev=net_tap0,iface=${interface[0]}" "--vdev=net_tap1,iface=${interface[1]}" --
-		-p 3 -K 5 -T 0 --demo-lifetime "$lifetime" --shm-name "$shm_name")
+		-p 3 -K 5 -T 0 --demo-lifetime "$lifetime" --max-restarts 1000/1 --shm-name "$shm_name")
 
 	say "starting ${command[*]}"
 	exec {out}> >(label "forwarder" "$logs/forwarder")
@@ -221,7 +221,7 @@ summary() {
 
 	sent=$(sum '^([0-9]+) packets transmitted.*' "$logs/ping")
 	received=$(sum '.* ([0-9]+) received.*' "$logs/ping")
-	deaths=$(count '^Dead core [0-9]+ - restarting\.\.' "$logs/forwarder")
+	deaths=$(count '^Dead core [0-9]+ - ' "$logs/forwarder")
 	restarts=$(count '^ +core [0-9]+ restarted' "$logs/agent")
 	# A worker that only got no CPU for a while moves again by itself.
 	recoveries=$(count '^ +core [0-9]+ back after .* without a restart' "$logs/agent")

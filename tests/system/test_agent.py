@@ -17,7 +17,7 @@ from support import hook as hook_module
 from support.deadline import wait_until
 from support.forged import ForgedSegment, OriginalSegment
 from support.hook import Mode
-from support.segment import DEFAULT_NAME, SIZE, Cause, Kind, State, path_of
+from support.segment import DEFAULT_NAME, SIZE, Cause, Kind, Phase, State, path_of
 
 NAME = "/ka-test"
 
@@ -537,10 +537,14 @@ def _story_of(events):
         core, outage = f"  core {event.lcore}", f"{event.outage_ns / 1e6:.1f} ms"
         if event.kind == Kind.DEATH:
             cause = Cause(event.cause).name.lower().replace("_", " ")
-            yield f"{core} died: {cause}, silent for {event.silent_ns / 1e6:.1f} ms"
+            where = "" if event.cause in (Cause.EXITED, Cause.NOT_STARTED) else (
+                f", phase {Phase(event.phase).name.lower()}, port {event.port}, "
+                f"{event.in_hand} frame{'s' * (event.in_hand != 1)} in hand")
+            yield f"{core} died: {cause}, silent for {event.silent_ns / 1e6:.1f} ms{where}"
             continue
         what = {Kind.RESTART: "restarted", Kind.BACK: f"back after {outage}",
-                Kind.RECOVERY: f"back after {outage} without a restart"}[event.kind]
+                Kind.RECOVERY: f"back after {outage} without a restart",
+                Kind.STARVED: f"had no CPU for {outage}, starved by the host"}[event.kind]
         yield (f"{core} {what} (restarts {counts[event.lcore, Kind.RESTART]}, "
                f"recoveries {counts[event.lcore, Kind.RECOVERY]})")
 
@@ -560,7 +564,7 @@ def test_verbose_tells_every_event_in_its_order(forwarder, agent, hook):
     watcher.thaw()
     worker = fwd.worker_of(port=0)
     hook.hold(worker, Mode.SLEEP)
-    segment.wait(lambda now: now.core[worker].cause == Cause.HUNG, "a hang")
+    segment.wait(lambda now: now.core[worker].cause == Cause.BLOCKED, "a hang")
     hook.release(worker)
     segment.wait(lambda now: now.core[worker].recoveries >= 1, "a recovery")
     assert fwd.terminate() == 0 and watcher.wait_exit() == 0
@@ -570,7 +574,7 @@ def test_verbose_tells_every_event_in_its_order(forwarder, agent, hook):
     assert len(story) == segment.monitor().events
     assert told in [story[first:] for first in range(before, after + 1)], (told, story[before:])
     deaths = [line for line in told if " died: " in line]
-    assert len(deaths) == len(watcher.deaths()) and any("hung" in line for line in deaths)
+    assert len(deaths) == len(watcher.deaths()) and any("blocked" in line for line in deaths)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

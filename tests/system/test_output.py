@@ -131,8 +131,7 @@ def test_words_that_scripts_look_for_are_the_originals(forwarder, agent, hook):
                   r"^EAL: Core died\. Last seen \d+ms ago\.$"):
         assert fwd.lines(words, stream="stderr"), words
     for words in (r"^Notice: odd number of ports in portmask\.$",
-                  r"^Dead core 1 - restarting\.\.$",
-                  r"^\.\.false positive!$",
+                  r"^Dead core 1 - spinning, cannot be restarted\.\.$",
                   r"^Port statistics ====================================$",
                   r"^Statistics for port 0 ------------------------------$",
                   r"^Packets sent: +\d+$", r"^Packets received: +\d+$", r"^Packets dropped: +\d+$",

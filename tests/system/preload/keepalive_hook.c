@@ -47,7 +47,7 @@ struct control_core {
 	_Atomic uint64_t life_ns; /* Lives begun by the demonstration last that long; 0 = random. */
 	_Atomic uint64_t registered; /* Number of the last rte_keepalive_register_core(). */
 	_Atomic uint64_t launched;   /* Number of the last rte_eal_remote_launch(). */
-	uint64_t reserved[1];
+	_Atomic uint64_t lives;	     /* Lives that the demonstration began. Writer: the worker. */
 };
 
 /* The log line of the library at which the main lcore waits. */
@@ -299,8 +299,10 @@ rte_rand_max(uint64_t upper_bound)
 	unsigned int lcore = rte_lcore_id();
 	uint64_t life_ns = 0;
 
-	if (control != NULL && lcore < HOOK_LCORES)
+	if (control != NULL && lcore < HOOK_LCORES) {
+		atomic_fetch_add(&control->core[lcore].lives, 1);
 		life_ns = atomic_load(&control->core[lcore].life_ns);
+	}
 	if (life_ns == 0)
 		return real_rand_max(upper_bound);
 	return (uint64_t)((double)life_ns / 1e9 * (double)rte_get_tsc_hz());

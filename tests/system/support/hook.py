@@ -32,7 +32,7 @@ class _Core(ctypes.LittleEndianStructure):
                 ("delay_ns", ctypes.c_uint64), ("delays", ctypes.c_uint64),
                 ("marks", ctypes.c_uint64), ("life_ns", ctypes.c_uint64),
                 ("registered", ctypes.c_uint64), ("launched", ctypes.c_uint64),
-                ("reserved", ctypes.c_uint64)]
+                ("lives", ctypes.c_uint64)]
 
 
 class _Control(ctypes.LittleEndianStructure):
@@ -125,6 +125,10 @@ class Hook:
     def live(self, lcore, seconds):
         """Lives that the demonstration begins from now on last that long; 0 = random again."""
         self._control.core[lcore].life_ns = round(seconds * 1e9)
+
+    def lives(self, lcore):
+        """Lives that the demonstration began, each with a fault at its end (exit, spin, block)."""
+        return self._control.core[lcore].lives
 
     def shrink_pipes(self, size=4096):
         """Pipes that the forwarder makes from now on take no more than `size` bytes."""

@@ -111,6 +111,7 @@ class Process:
         self.report_dir = report_dir
         self.returncode = None
         self.ended_at = None
+        self.core_dumped = None
         self._lines = []
         self._changed = threading.Condition()
         self._streams = {}
@@ -151,9 +152,10 @@ class Process:
         return write_end, True
 
     def _wait(self):
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         ended_at = time.monotonic()
         with self._changed:
+            self.core_dumped = end.si_code == os.CLD_DUMPED
             # Reaped under the lock, so that a signal never goes to a reused pid.
             self.returncode = self._popen.wait()
             self.ended_at = ended_at

@@ -35,6 +35,25 @@ class Cause(enum.IntEnum):
     EXITED = 1
     HUNG = 2
     NOT_STARTED = 3
+    SPINNING = 4
+    BLOCKED = 5
+    STOPPED = 6
+    STARVED = 7
+    CRASHED = 8
+
+
+class Stall(enum.IntEnum):
+    NONE = 0
+    RX = 1
+    POOL = 2
+    TX = 3
+
+
+class Phase(enum.IntEnum):
+    IDLE = 0
+    RX = 1
+    OWN = 2
+    TX = 3
 
 
 class Kind(enum.IntEnum):
@@ -42,11 +61,16 @@ class Kind(enum.IntEnum):
     RESTART = 2
     BACK = 3
     RECOVERY = 4
+    STARVED = 5
+    GIVEN_UP = 6
+    STALLED = 7
+    MOVES = 8
 
 
 class Status(enum.IntEnum):
     RUNNING = 1
     STOPPED = 2
+    ABORTED = 3
 
 
 class _Record(ctypes.LittleEndianStructure):
@@ -59,7 +83,7 @@ class _Record(ctypes.LittleEndianStructure):
 
 def _fields(text):
     types = {"u64": ctypes.c_uint64, "i64": ctypes.c_int64, "u32": ctypes.c_uint32,
-             "str32": ctypes.c_char * 32, "r6": ctypes.c_uint64 * 6, "r2": ctypes.c_uint64 * 2}
+             "str32": ctypes.c_char * 32, "r6": ctypes.c_uint64 * 6}
     return [(name, types[kind]) for name, kind in (field.split(":") for field in text.split())]
 
 
@@ -89,21 +113,23 @@ class Core(_Record):
 
 class Event(_Record):
     _fields_ = _fields("number:u64 time_ns:u64 lcore:u32 kind:u32 cause:u32 reserved32:u32 "
-                       "silent_ns:u64 outage_ns:u64 reserved:r2")
+                       "silent_ns:u64 outage_ns:u64 phase:u32 port:u32 in_hand:u32 stall:u32")
 
 
 class Layout(_Record):
     _fields_ = [("legacy", Legacy), ("identity", Identity), ("sequence", ctypes.c_uint64),
                 ("agent_pid", ctypes.c_int64), ("monitor", Monitor),
-                ("core", Core * MAX_LCORES), ("event", Event * EVENTS)]
+                ("core", Core * MAX_LCORES), ("event", Event * EVENTS),
+                ("crash_ns", ctypes.c_uint64), ("crash_lcore", ctypes.c_uint32),
+                ("crash_signal", ctypes.c_uint32)]
 
 
 SIZE = ctypes.sizeof(Layout)
 
 # The table at the top of shm.h.
 assert [getattr(Layout, name).offset for name, _ in Layout._fields_] == [
-    0, 1568, 1728, 1736, 1744, 1872, 18256]
-assert SIZE == 18256 + 16384
+    0, 1568, 1728, 1736, 1744, 1872, 18256, 34640, 34648, 34652]
+assert SIZE == 34640 + 16
 
 
 class Snapshot(Layout):
