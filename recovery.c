@@ -207,11 +207,12 @@ recovery_cause_name(enum ka_cause cause)
 		return "starved";
 	case KA_CAUSE_CRASHED:
 		return "crashed";
-	case KA_CAUSE_NONE:
 	case KA_CAUSE_HUNG:
+		return "hung";
+	case KA_CAUSE_NONE:
 		break;
 	}
-	return "unknown";
+	return "cause not known";
 }
 
 /* ---- What is done ---- */

@@ -106,7 +106,7 @@ enum recovery_verdict {
 enum recovery_verdict
 recovery_judge(const struct recovery_evidence *evidence, enum ka_cause *cause);
 
-/** "spinning", "blocked", ... for log lines. Static text; "unknown" for HUNG and the rest. */
+/** "spinning", "blocked", ... for lines; "cause not known" for NONE and what is no cause. Static. */
 const char *recovery_cause_name(enum ka_cause cause);
 
 /* ---- What is done ---- */

@@ -111,31 +111,6 @@ stall_words(uint32_t stall)
 	}
 }
 
-static const char *
-cause_of(const struct ka_shm_event *event)
-{
-	switch (event->cause) {
-	case KA_CAUSE_EXITED:
-		return "exited";
-	case KA_CAUSE_HUNG:
-		return "hung";
-	case KA_CAUSE_NOT_STARTED:
-		return "not started";
-	case KA_CAUSE_SPINNING:
-		return "spinning";
-	case KA_CAUSE_BLOCKED:
-		return "blocked";
-	case KA_CAUSE_STOPPED:
-		return "stopped";
-	case KA_CAUSE_STARVED:
-		return "starved";
-	case KA_CAUSE_CRASHED:
-		return "crashed";
-	default:
-		return "cause not known";
-	}
-}
-
 /* ---- Lines ---- */
 
 /* The cores of a list: a comma behind each but the last, which has the end that is wanted. */
@@ -196,8 +171,8 @@ put_event(FILE *out, const struct report *report)
 	fprintf(out, "  core %" PRIu32 " ", event->lcore);
 	switch (event->kind) {
 	case KA_EVENT_DEATH:
-		fprintf(out, "died: %s, silent for %.1f ms", cause_of(event),
-			ms_of(event->silent_ns));
+		fprintf(out, "died: %s, silent for %.1f ms",
+			recovery_cause_name((enum ka_cause)event->cause), ms_of(event->silent_ns));
 		if (is_hang(event->cause))
 			fprintf(out, ", phase %s, port %" PRIu32 ", %" PRIu32 " frame%s in hand",
 				recovery_phase_name((enum recovery_phase)event->phase), event->port,

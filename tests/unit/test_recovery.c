@@ -309,9 +309,10 @@ clocks_at_the_ends_of_their_range_are_no_guess(void **state)
 static void
 every_cause_and_phase_has_its_name(void **state)
 {
-	static const char *const causes[] = { "unknown",  "exited",  "unknown", "not started",
-					      "spinning", "blocked", "stopped", "starved",
-					      "crashed",  "unknown" };
+	static const char *const causes[] = { "cause not known", "exited",   "hung",
+					      "not started",	 "spinning", "blocked",
+					      "stopped",	 "starved",  "crashed",
+					      "cause not known" };
 	static const char *const phases[] = { "idle", "RX", "own processing", "TX", "unknown" };
 
 	(void)state;
