@@ -190,7 +190,7 @@ struct ka_shm_event {
 	uint64_t time_ns;    /**< When the monitor noted it. */
 	uint32_t lcore;	     /**< Which core. */
 	uint32_t kind;	     /**< enum ka_event_kind. */
-	uint32_t cause;	     /**< enum ka_cause; deaths only. */
+	uint32_t cause;	     /**< enum ka_cause: of deaths, starvations and giving up. */
 	uint32_t reserved32; /**< 0. */
 	uint64_t silent_ns;  /**< Deaths: time since the last heartbeat, or since the launch. */
 	uint64_t outage_ns;  /**< KA_EVENT_BACK, _RECOVERY and _STARVED: length of the outage. */
