@@ -115,7 +115,8 @@ escape_close(struct forward_lcore *worker)
 int
 escape_install(escape_crash_fn crashed, void *data)
 {
-	struct sigaction ask = { .sa_handler = on_ask };
+	/* A system call that was only asked for evidence in goes on. */
+	struct sigaction ask = { .sa_handler = on_ask, .sa_flags = SA_RESTART };
 	struct sigaction crash = {
 		.sa_sigaction = on_crash,
 		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER,
