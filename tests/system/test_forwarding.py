@@ -398,6 +398,27 @@ def test_o13_frames_in_the_buffer_of_a_dead_worker_leave_after_the_restart(forwa
     assert fwd.terminate() == 0
 
 
+def test_o6_frames_in_a_buffer_at_the_end_are_sent(forwarder, tmp_path):
+    """O6: the original drops what waits in its TX buffers when it ends.
+
+    The worker lives for less than the 100 us after which it sends a buffer that is not full, and
+    the end comes long before a restart: the frames that it took wait when SIGTERM comes.
+    """
+    for seed in range(10):
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        port = PcapPort(directory, 0, numbered(0, count=5))
+        fwd = forwarder(["-p", "1", "-K", "2000", "-T", "10", "--demo-lifetime", "0.00009",
+                         "--seed", seed], vdevs=[port.vdev])
+        mac = macs(fwd)[0]
+        assert fwd.terminate() == 0
+        # A worker can be so short-lived that it takes nothing.
+        if last_table(fwd)[0].received != 0:
+            port.assert_received(expect(port.sent, 0, mac))
+            return
+    pytest.fail("no worker lived long enough to take a frame")
+
+
 # ---- What ports are asked for ----
 
 

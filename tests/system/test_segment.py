@@ -303,7 +303,7 @@ def test_s6_a_second_agent_is_told_who_is_attached(forwarder, agent, hook):
     assert complaint.stream == "stderr" and f"pid {first.pid})" in complaint.text, complaint
     patient = agent(["--follow"], forwarder=fwd)
     patient.wait_line("^Waiting")
-    assert len(patient.lines(rf"pid {first.pid}\)", stream="stderr")) == 1
+    patient.wait_line(rf"pid {first.pid}\)", stream="stderr")
 
     for died in (1, 2):
         die_and_recover(segment, hook, worker)
@@ -311,6 +311,7 @@ def test_s6_a_second_agent_is_told_who_is_attached(forwarder, agent, hook):
     first.kill()
     patient.wait_line(rf"^2 deaths before this agent came: {worker} \(2 times\)\.$")
     assert first.deaths() == [worker] * 2 and patient.deaths() == []
+    assert len(patient.lines(stream="stderr")) == 1, patient.report()
     assert segment.snapshot().agent_pid == patient.pid
     assert patient.terminate() == 0
     third = agent(forwarder=fwd)
