@@ -439,6 +439,20 @@ found_gone(struct monitor *monitor, struct watched *core)
 		judge(monitor, core, false);
 }
 
+/*
+ * A worker that was thought to hang may give one more mark and leave its loop before the next
+ * ping. It has been launched again by then, so that mark is no return: the new life has yet to
+ * give its first.
+ */
+static bool
+marked_in_old_life(const struct watched *core)
+{
+	/* Acquire: as in come_back(). */
+	return core->down && core->relaunched &&
+	       atomic_load_explicit(&core->worker->lives, memory_order_acquire) ==
+		       core->lives_at_death;
+}
+
 static void
 found(struct monitor *monitor, struct watched *core, enum rte_keepalive_state next, uint64_t beat)
 {
@@ -455,7 +469,10 @@ found(struct monitor *monitor, struct watched *core, enum rte_keepalive_state ne
 		break;
 	case RTE_KA_STATE_ALIVE:
 	case RTE_KA_STATE_MISSING:
-		found_alive(monitor, core, silent_since);
+		if (marked_in_old_life(core))
+			found_gone(monitor, core);
+		else
+			found_alive(monitor, core, silent_since);
 		break;
 	case RTE_KA_STATE_DEAD:
 		/* Unless its mark came while the library looked. */

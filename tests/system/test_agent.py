@@ -563,8 +563,12 @@ def test_verbose_tells_every_event_in_its_order(forwarder, agent, hook):
     segment.wait(lambda now: now.monitor.deaths >= 9, "9 deaths")
     watcher.thaw()
     worker = fwd.worker_of(port=0)
+    hook.live(worker, 60)  # So that it does not leave its loop when it is let go.
+    segment.wait(lambda now: now.core[worker].state == State.ALIVE and
+                 time.monotonic_ns() - now.core[worker].launched_ns > 400e6, "a long life")
+    deaths = segment.core(worker).deaths
     hook.hold(worker, Mode.SLEEP)
-    segment.wait(lambda now: now.core[worker].cause == Cause.BLOCKED, "a hang")
+    segment.wait(lambda now: now.core[worker].deaths > deaths, "a hang")
     hook.release(worker)
     segment.wait(lambda now: now.core[worker].recoveries >= 1, "a recovery")
     assert fwd.terminate() == 0 and watcher.wait_exit() == 0

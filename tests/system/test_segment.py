@@ -500,6 +500,24 @@ def test_s9_who_comes_late_learns_of_every_death(forwarder, agent):
     assert late.monitor.deaths <= len(watcher.earlier_deaths()) <= final <= len(total)
 
 
+def test_s9_one_death_is_not_followed_by_a_recovery_and_a_restart(forwarder, hook):
+    """A worker that is thought to hang gives one more heartbeat and leaves its loop, all between
+    two pings: it is launched again, and back with the first heartbeat of the new life, not before."""
+    hook.live(1, 0.5)
+    fwd = forwarder(["-p", "3", "-K", "100", "--demo-lifetime", "8", "--shm-name", NAME], hook=hook)
+    segment, worker = fwd.segment(), fwd.worker_of(port=0)
+    segment.wait(lambda now: now.core[worker].state == State.ALIVE, "a ping")
+    hook.hold(worker, Mode.SPIN)
+    dead = segment.wait(lambda now: now.core[worker].deaths == 1, "the death").core[worker]
+    wait_until(lambda: time.monotonic_ns() - dead.launched_ns > 600e6, "the end of that life")
+    hook.live(worker, 60)
+    hook.release(worker)
+    now = segment.wait(lambda now: now.monitor.events >= 3, "the return")
+    assert [event.kind for event in now.events()] == [Kind.DEATH, Kind.RESTART, Kind.BACK], (
+        now.core[worker], fwd.report())
+    assert (now.core[worker].restarts, now.core[worker].recoveries) == (1, 0)
+
+
 # ---- The readers that there are ----
 
 
