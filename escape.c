@@ -53,6 +53,7 @@ on_ask(int number)
 	(void)number;
 	if (worker == NULL || !atomic_load_explicit(&worker->escape.open, memory_order_relaxed))
 		return;
+	atomic_store_explicit(&worker->escape.answered_ns, ka_shm_now_ns(), memory_order_relaxed);
 	want = atomic_exchange_explicit(&worker->escape.want, ESCAPE_NOTHING, memory_order_acquire);
 	if (want == ESCAPE_NOTHING ||
 	    atomic_load_explicit(&worker->beat_tsc, memory_order_relaxed) !=
@@ -134,6 +135,17 @@ escape_install(escape_crash_fn crashed, void *data)
 		if (sigaction(crash_signals[i], &crash, NULL) != 0)
 			return -errno;
 	return 0;
+}
+
+void
+escape_probe(struct forward_lcore *worker)
+{
+	struct escape *escape = &worker->escape;
+
+	if (!atomic_load_explicit(&escape->open, memory_order_acquire))
+		return;
+	atomic_store_explicit(&escape->answered_ns, 0, memory_order_relaxed);
+	pthread_kill(escape->thread, ESCAPE_SIGNAL);
 }
 
 int

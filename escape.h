@@ -45,6 +45,8 @@ struct escape {
 	/** enum escape_want. Writer: the main lcore, and the handler that takes it. */
 	_Atomic uint32_t want;
 	_Atomic uint64_t beat_tsc; /**< The heartbeat after which it was silent. Before want. */
+	/** When the handler last ran, CLOCK_MONOTONIC; 0 = not since escape_probe(). */
+	_Atomic uint64_t answered_ns;
 	alignas(16) char stack[ESCAPE_STACK_SIZE];
 };
 
@@ -64,6 +66,12 @@ void escape_open(struct forward_lcore *worker);
 
 /** The worker is about to leave its loop by itself. Worker only. */
 void escape_close(struct forward_lcore *worker);
+
+/**
+ * Ask a silent worker to show that it executes instructions: escape.answered_ns tells when it did.
+ * Its CPU clock is no proof, see recovery_judge(). Main lcore only.
+ */
+void escape_probe(struct forward_lcore *worker);
 
 /**
  * Ask a silent worker. Main lcore only. It is asked in vain if it moves on meanwhile, or if it is

@@ -22,6 +22,9 @@
 #define APART_NS UINT64_C(20000)
 #define CLOCK_TRIES 3
 
+/* A thread that answers no signal for so long, yet runs, is not robbed but turns in the kernel. */
+#define ANSWER_NS NS_PER_S
+
 /* ---- What the kernel knows of a thread ---- */
 
 char
@@ -151,6 +154,31 @@ advance(uint64_t from, uint64_t to)
 	return to > from ? to - from : 0;
 }
 
+/*
+ * While a hypervisor lets another run on the CPU, the guest's clocks of that CPU's thread run on;
+ * what was stolen is booked when it runs again. So one that seems to run must have executed a
+ * signal handler, and been silent for a while since. One that answers nothing for long turns in
+ * the kernel.
+ */
+static enum ka_cause
+spinning_or_robbed(const struct recovery_evidence *evidence)
+{
+	const uint64_t now_ns = evidence->now.wall_ns;
+
+	/* The time of one that has left its CPU since is booked. */
+	if (evidence->now.state != 'R')
+		return KA_CAUSE_SPINNING;
+	if (evidence->probed_ns == 0)
+		return KA_CAUSE_NONE;
+	if (evidence->answered_ns == 0)
+		return advance(evidence->probed_ns, now_ns) >= ANSWER_NS ? KA_CAUSE_SPINNING :
+									   KA_CAUSE_STARVED;
+	if (advance(evidence->answered_ns, now_ns) <
+	    (evidence->period_ns - evidence->period_ns / 2) / 2)
+		return KA_CAUSE_NONE;
+	return KA_CAUSE_SPINNING;
+}
+
 /* Why a worker is silent that is in its loop, or on its way there. */
 static enum ka_cause
 cause_of(const struct recovery_evidence *evidence)
@@ -165,7 +193,7 @@ cause_of(const struct recovery_evidence *evidence)
 	if (wall_ns < evidence->period_ns - evidence->period_ns / 2)
 		return KA_CAUSE_NONE;
 	if (cpu_known && (ran_ns >= wall_ns - wall_ns / 2 || ran_ns >= evidence->period_ns))
-		return KA_CAUSE_SPINNING;
+		return spinning_or_robbed(evidence);
 	if (now->state == 'S' || now->state == 'D')
 		return KA_CAUSE_BLOCKED;
 	if (now->state == 'R' && cpu_known)

@@ -72,6 +72,8 @@ struct recovery_evidence {
 	uint64_t period_ns;	      /**< Between two pings, 1 or more. */
 	struct recovery_sample first; /**< When it was first found missing. */
 	struct recovery_sample now;
+	uint64_t probed_ns;   /**< When it was asked to show that it executes; 0 = was not. */
+	uint64_t answered_ns; /**< When it did so; 0 = not yet. */
 };
 
 /** What the evidence says. */
@@ -90,7 +92,11 @@ enum recovery_verdict {
  * | has_returned                                                   | DEAD, EXITED *     |
  * | state T or t                                                   | DEAD, STOPPED *    |
  * | the samples are less than half a period apart                  | WAIT               |
- * | used half of the wall time, or a whole period, of CPU          | DEAD, SPINNING *   |
+ * | used half of the wall time, or a whole period, of CPU, and ... |                    |
+ * |   ... is in state R and was not asked for a sign               | WAIT               |
+ * |   ... or gave one less than a quarter of a period ago          | WAIT               |
+ * |   ... or gave none, within a second                            | STARVED, STARVED   |
+ * |   ... or any other                                             | DEAD, SPINNING *   |
  * | state S or D                                                   | DEAD, BLOCKED *    |
  * | state R and CPU clock known: runnable, yet it did not run      | STARVED, STARVED   |
  * | anything else                                                  | DEAD, HUNG *       |
@@ -99,7 +105,9 @@ enum recovery_verdict {
  *
  * The first row holds for one that has returned, too: a worker that dies at once at each launch is
  * not launched again faster than the start-up deadline. The fourth is there because a glance tells
- * nothing: a thread that has just been given its CPU back would look like one that spins.
+ * nothing: a thread that has just been given its CPU back would look like one that spins. The sign
+ * is there because a hypervisor that lets another run on the CPU tells the guest afterwards: until
+ * then the CPU clock of the guest's thread runs on. A handler of a signal does not.
  *
  * @param cause  set for DEAD and STARVED, KA_CAUSE_NONE otherwise.
  */

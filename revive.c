@@ -25,6 +25,7 @@ revive_launch(struct revive *revive, uint64_t now_ns)
 	revive->launch_at_ns = 0;
 	revive->wants_launch = false;
 	revive->first.wall_ns = 0;
+	revive->probed_ns = 0;
 	revive->launching = true;
 	forward_log_launch(revive->worker);
 	launcher_ask(revive->launcher);
@@ -42,17 +43,29 @@ look(const struct revive *revive, struct recovery_sample *sample)
 		*sample = (struct recovery_sample){ .wall_ns = ka_shm_now_ns() };
 }
 
+/* One that sleeps is let sleep. */
+static void
+probe(struct revive *revive, const struct recovery_sample *sample)
+{
+	if (revive->probed_ns != 0 || sample->state != 'R')
+		return;
+	revive->probed_ns = ka_shm_now_ns();
+	escape_probe(revive->worker);
+}
+
 void
 revive_note_missing(struct revive *revive)
 {
 	if (revive->first.wall_ns == 0)
 		look(revive, &revive->first);
+	probe(revive, &revive->first);
 }
 
 void
 revive_note_alive(struct revive *revive)
 {
 	revive->first.wall_ns = 0;
+	revive->probed_ns = 0;
 }
 
 bool
@@ -80,6 +93,10 @@ revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum 
 	revive_note_missing(revive);
 	if (!evidence.has_returned)
 		look(revive, &revive->now);
+	probe(revive, &revive->now);
+	evidence.probed_ns = revive->probed_ns;
+	evidence.answered_ns =
+		atomic_load_explicit(&revive->worker->escape.answered_ns, memory_order_relaxed);
 	evidence.first = revive->first;
 	evidence.now = revive->now;
 	return recovery_judge(&evidence, cause);

@@ -31,6 +31,7 @@ struct revive {
 	struct recovery_sample
 		first;		    /**< When it was first found missing; wall_ns 0 = it is not. */
 	struct recovery_sample now; /**< When it was last judged. */
+	uint64_t probed_ns;	    /**< Asked for a sign then; 0 = not since it is missing. */
 	uint64_t launched_ns;	    /**< Last launch asked for; 0 = never. */
 	uint64_t launch_at_ns;	    /**< A relaunch is due then; 0 = none is. */
 	bool launching;		    /**< A launch was asked for and its end not told yet. */

@@ -272,10 +272,50 @@ every_evidence_has_its_verdict(void **state)
 			.period_ns = PERIOD_NS,
 			.first = judgements[i].first,
 			.now = judgements[i].now,
+			.probed_ns = judgements[i].first.wall_ns,
+			.answered_ns = judgements[i].first.wall_ns,
 		};
 
 		expect_judgement(judgements[i].name, &evidence, judgements[i].verdict,
 				 judgements[i].cause);
+	}
+}
+
+/* A hypervisor that took the CPU away has not told the guest yet: its clock runs on. */
+static void
+a_thread_that_seems_to_run_but_gives_no_sign_is_starved(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t probed_us, answered_us, now_us;
+		char state;
+		enum recovery_verdict verdict;
+		enum ka_cause cause;
+	} rows[] = {
+		{ "not asked", 0, 0, 10000, 'R', RECOVERY_WAIT, KA_CAUSE_NONE },
+		{ "no sign", 1, 0, 10000, 'R', RECOVERY_STARVED, KA_CAUSE_STARVED },
+		{ "no sign for long", 1, 0, 1000000, 'R', RECOVERY_STARVED, KA_CAUSE_STARVED },
+		{ "no sign for ever", 1, 0, 1000001, 'R', RECOVERY_DEAD, KA_CAUSE_SPINNING },
+		{ "a sign just now", 1, 9000, 10000, 'R', RECOVERY_WAIT, KA_CAUSE_NONE },
+		{ "a sign", 1, 5000, 10000, 'R', RECOVERY_DEAD, KA_CAUSE_SPINNING },
+		{ "a sign after now", 1, 10001, 10000, 'R', RECOVERY_WAIT, KA_CAUSE_NONE },
+		{ "off its CPU", 1, 0, 10000, 'S', RECOVERY_DEAD, KA_CAUSE_SPINNING },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		const struct recovery_evidence evidence = {
+			.period_ns = PERIOD_NS,
+			.first = { .wall_ns = 1000, .cpu_known = true, .state = 'R' },
+			.now = { .wall_ns = rows[i].now_us * 1000,
+				 .cpu_known = true,
+				 .cpu_ns = rows[i].now_us * 1000,
+				 .state = rows[i].state },
+			.probed_ns = rows[i].probed_us * 1000,
+			.answered_ns = rows[i].answered_us * 1000,
+		};
+
+		expect_judgement(rows[i].name, &evidence, rows[i].verdict, rows[i].cause);
 	}
 }
 
@@ -286,6 +326,8 @@ clocks_at_the_ends_of_their_range_are_no_guess(void **state)
 		.period_ns = UINT64_MAX,
 		.first = { .wall_ns = 0, .cpu_known = true },
 		.now = { .wall_ns = UINT64_MAX, .cpu_known = true, .state = 'R' },
+		.probed_ns = 1,
+		.answered_ns = 1,
 	};
 
 	(void)state;
@@ -294,6 +336,7 @@ clocks_at_the_ends_of_their_range_are_no_guess(void **state)
 	expect_judgement("all CPU", &evidence, RECOVERY_DEAD, KA_CAUSE_SPINNING);
 	evidence.period_ns = 1;
 	evidence.now.wall_ns = 1;
+	evidence.answered_ns = 1;
 	expect_judgement("shortest period", &evidence, RECOVERY_DEAD, KA_CAUSE_SPINNING);
 	evidence.now.wall_ns = 0;
 	expect_judgement("no time", &evidence, RECOVERY_WAIT, KA_CAUSE_NONE);
@@ -432,6 +475,7 @@ judge(struct worker *worker, struct recovery_evidence *evidence)
 
 	*evidence = (struct recovery_evidence){ .period_ns = PERIOD_NS };
 	look(worker, &evidence->first);
+	evidence->probed_ns = evidence->answered_ns = evidence->first.wall_ns;
 	do {
 		pause_a_little();
 		look(worker, &evidence->now);
@@ -887,6 +931,7 @@ main(void)
 		cmocka_unit_test(the_state_stands_behind_the_last_bracket),
 		cmocka_unit_test(the_delay_is_the_second_number),
 		cmocka_unit_test(every_evidence_has_its_verdict),
+		cmocka_unit_test(a_thread_that_seems_to_run_but_gives_no_sign_is_starved),
 		cmocka_unit_test(clocks_at_the_ends_of_their_range_are_no_guess),
 		cmocka_unit_test(every_cause_and_phase_has_its_name),
 		cmocka_unit_test(a_thread_that_spins_is_spinning),
