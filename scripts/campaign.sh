@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Make faults, and count those that were detected, named, recovered and reported, and those that
-# were invented: campaign.sh [--quick] [--json FILE] [--seed N] [CAMPAIGN]...
+# were invented: campaign.sh [--quick] [--json FILE] [CAMPAIGN]...
 #
-#   --quick         a minute instead of half an hour
+#   --quick         a minute instead of a quarter of an hour
 #   --json FILE     write the results to FILE, too
-#   CAMPAIGN        only these; --help lists them
+#   CAMPAIGN        only these; --help lists them, and further options
 #
 #   CAMPAIGN_BUILD  build directory with both programs (default: build, which is then made)
 #

@@ -87,7 +87,9 @@ def main():
     parser = argparse.ArgumentParser(
         prog="campaign.sh", description="Make faults, and count what becomes of them.",
         epilog=f"campaigns:\n{about}", formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a minute instead of half an hour")
+    parser.add_argument("--quick", action="store_true", help="a minute instead of a quarter of an hour")
+    parser.add_argument("--noise", metavar="SEC", type=float,
+                        help="seconds of each of the four kinds of noise")
     parser.add_argument("--json", metavar="FILE", help="where to write the results, too")
     parser.add_argument("--logs", metavar="DIR", type=Path,
                         help="keep there what all programs wrote")
@@ -102,9 +104,12 @@ def main():
         options.logs.mkdir(parents=True, exist_ok=True)
     began = time.time()
     results = []
+    sizes = dict(SIZES[options.quick])
+    if options.noise is not None:
+        sizes["noise_seconds"] = options.noise
     with temporary_directory() as directory:
         world = World(build, Path(directory), hook.build(directory), seed=options.seed,
-                      logs=options.logs, **SIZES[options.quick])
+                      logs=options.logs, **sizes)
         print(result.head(), flush=True)
         for name in options.campaign or names:
             results.append(run(names[name], world))

@@ -28,11 +28,12 @@ class Hog:
     """hog.py, and the bursts that it took: [(begin_ns, end_ns)]."""
 
     def __init__(self, cpu, seconds, seed):
+        self._seconds = seconds
         self._process = Process([sys.executable, HOG, cpu, seconds, seed, 5, 300], name="hog")
         self._process.wait_line("^ready")
 
     def bursts(self):
-        code = self._process.wait_exit(timeout=60)
+        code = self._process.wait_exit(timeout=self._seconds + 30)
         assert code == 0, f"the hog ended with {code}\n{self._process.report()}"
         self._process.close()
         return [tuple(map(int, line.match.groups()))
