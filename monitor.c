@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <rte_cycles.h>
 #include <rte_keepalive.h>
@@ -14,19 +14,16 @@
 #include <rte_timer.h>
 
 #include "escape.h"
-#include "log.h"
+#include "journal.h"
 #include "monitor.h"
 #include "output.h"
 #include "revive.h"
 
-#define NS_PER_MS 1e6
-
-/* Stacks of silent workers that are written a minute. */
-#define STACKS_MAX 5
-#define STACKS_WINDOW_NS (60 * UINT64_C(1000000000))
-
 /* Time that the workers have to write their stacks before the process aborts. */
 #define ABORT_DELAY_US 100000
+
+/* Room for why a worker is given up. */
+#define WHY_MAX 128
 
 /* The segment has its own names for the states, since its readers are built without DPDK. */
 static_assert((int)KA_STATE_UNUSED == (int)RTE_KA_STATE_UNUSED &&
@@ -41,7 +38,7 @@ static_assert((int)KA_STATE_UNUSED == (int)RTE_KA_STATE_UNUSED &&
 /* A watched core. All of it belongs to the main lcore. */
 struct watched {
 	struct forward_lcore *worker; /* NULL: not watched. */
-	struct ka_shm_core record;    /* What is published of it. */
+	struct ka_shm_core *record;   /* What is published of it: the journal's. */
 	struct revive revive;	      /* What is done when it dies. */
 	uint64_t lives_at_death;      /* worker->lives then: another number is another life. */
 	uint64_t beat_at_ping;	      /* worker->beat_tsc as the last ping saw it. */
@@ -59,25 +56,12 @@ struct monitor {
 	struct monitor_config config;
 	struct rte_keepalive *keepalive;
 	struct rte_timer timer;
-	uint64_t tsc_hz;
+	struct journal journal;
 	uint64_t period_tsc;
 	uint64_t startup_ns;
-	uint64_t now_ns;	  /* Of the ping that is being dispatched. */
-	uint64_t now_tsc;	  /* The same moment. */
-	bool put_off;		  /* The last tick came too late to be a ping. */
-	uint64_t stacks_begin_ns; /* Stacks asked for in the minute that began then. */
-	unsigned int nb_stacks;
-	struct ka_shm_monitor totals;
+	bool put_off; /* The last tick came too late to be a ping. */
 	struct watched core[KA_SHM_MAX_LCORES];
 };
-
-static uint64_t
-ns_of_tsc(const struct monitor *monitor, uint64_t tsc)
-{
-	uint64_t hz = monitor->tsc_hz;
-
-	return tsc / hz * NS_PER_S + tsc % hz * NS_PER_S / hz;
-}
 
 static uint64_t
 beat_of(const struct watched *core)
@@ -86,95 +70,16 @@ beat_of(const struct watched *core)
 }
 
 static void
-take_time(struct monitor *monitor)
-{
-	monitor->now_ns = ka_shm_now_ns();
-	monitor->now_tsc = rte_rdtsc();
-}
-
-/* ---- Publishing ---- */
-
-static void
-note_beat(const struct monitor *monitor, struct watched *core, uint64_t beat)
+note_beat(struct monitor *monitor, struct watched *core, uint64_t beat)
 {
 	core->beat_at_ping = beat;
-	if (beat == 0)
-		return;
-	core->record.last_seen_tsc = beat;
-	/* A heartbeat after the ping began is younger than now. */
-	core->record.last_seen_ns =
-		monitor->now_ns -
-		(beat < monitor->now_tsc ? ns_of_tsc(monitor, monitor->now_tsc - beat) : 0);
-}
-
-static void
-publish(struct monitor *monitor, unsigned int lcore, const struct ka_shm_event *event)
-{
-	struct ka_shm_writer *writer = monitor->config.writer;
-
-	ka_shm_begin(writer);
-	ka_shm_write_core(writer, lcore, &monitor->core[lcore].record);
-	if (event != NULL) {
-		ka_shm_write_monitor(writer, &monitor->totals);
-		ka_shm_add_event(writer, event);
-	}
-	ka_shm_end(writer);
-}
-
-/* ---- Evidence ---- */
-
-/* A storm of deaths must not bury the log: so many stacks a minute, then their number. */
-static bool
-may_write_stack(struct monitor *monitor)
-{
-	if (monitor->now_ns - monitor->stacks_begin_ns >= STACKS_WINDOW_NS) {
-		if (monitor->nb_stacks > STACKS_MAX)
-			RTE_LOG(NOTICE, L2FWD, "%u stacks suppressed\n",
-				monitor->nb_stacks - STACKS_MAX);
-		monitor->stacks_begin_ns = monitor->now_ns;
-		monitor->nb_stacks = 0;
-	}
-	return ++monitor->nb_stacks <= STACKS_MAX;
-}
-
-/* Where the worker was: meaningless for one that left its loop by itself. */
-static void
-note_place(const struct forward_lcore *worker, struct ka_shm_event *event)
-{
-	uint32_t at = atomic_load_explicit(&worker->at_queue, memory_order_relaxed);
-
-	event->phase = atomic_load_explicit(&worker->phase, memory_order_relaxed);
-	event->port = worker->queue[at].rx_port;
-	event->in_hand = atomic_load_explicit(&worker->nb_burst, memory_order_relaxed);
-}
-
-static void
-log_evidence(const struct watched *core, const struct ka_shm_event *event, const char *answer)
-{
-	const char *wchan = core->revive.now.wchan;
-
-	RTE_LOG(NOTICE, L2FWD,
-		"core %u %s%s%s for %.1f ms, phase %s, port %u, %u frames in hand: %s\n",
-		event->lcore, recovery_cause_name((enum ka_cause)event->cause),
-		wchan[0] != '\0' ? " in " : "", wchan, (double)event->silent_ns / NS_PER_MS,
-		recovery_phase_name((enum recovery_phase)event->phase), event->port, event->in_hand,
-		answer);
+	journal_note_beat(&monitor->journal, core->worker->lcore, beat);
 }
 
 /* ---- A death ---- */
 
-/* Last heartbeat, or the launch for a worker that never gave one. */
-static uint64_t
-silence(const struct monitor *monitor, const struct watched *core, enum ka_cause cause)
-{
-	uint64_t since = cause == KA_CAUSE_NOT_STARTED ? core->record.launched_ns :
-							 core->record.last_seen_ns;
-
-	return monitor->now_ns - since;
-}
-
 static void
-note_death(struct monitor *monitor, struct watched *core, struct ka_shm_event *event)
+note_death(struct watched *core)
 {
 	/* A worker that dies again before it was seen is still in the same outage. */
 	if (!core->down)
@@ -186,70 +91,43 @@ note_death(struct monitor *monitor, struct watched *core, struct ka_shm_event *e
 	core->relaunched = false;
 	core->let_off = false;
 	core->starving = false;
-	core->record.state = KA_STATE_DEAD;
-	core->record.cause = event->cause;
-	core->record.died_ns = monitor->now_ns;
-	core->record.deaths++;
-	monitor->totals.deaths++;
-	publish(monitor, event->lcore, event);
-	ka_shm_post(monitor->config.writer);
 }
 
 /* The start-up deadline counts from here: from the launch, and anew when the thread has taken it. */
 static void
-note_start(const struct monitor *monitor, struct watched *core)
+note_start(struct monitor *monitor, struct watched *core)
 {
-	core->launched_tsc = monitor->now_tsc;
-	core->record.launched_ns = monitor->now_ns;
+	core->launched_tsc = monitor->journal.now_tsc;
+	journal_note_start(&monitor->journal, core->worker->lcore);
 }
 
 static void
-note_launch(struct monitor *monitor, struct watched *core)
-{
-	const struct ka_shm_event event = {
-		.time_ns = monitor->now_ns,
-		.lcore = core->worker->lcore,
-		.kind = KA_EVENT_RESTART,
-	};
-
-	note_start(monitor, core);
-	core->relaunched = true;
-	core->record.restarts++;
-	monitor->totals.restarts++;
-	publish(monitor, event.lcore, &event);
-}
-
-static void
-note_given_up(struct monitor *monitor, const struct watched *core)
+give_up(struct monitor *monitor, const struct watched *core)
 {
 	const struct recovery_limit *limit = &monitor->config.revive.limit;
-	const struct ka_shm_event event = {
-		.time_ns = monitor->now_ns,
-		.lcore = core->worker->lcore,
-		.kind = KA_EVENT_GIVEN_UP,
-		.cause = core->record.cause,
-	};
+	char why[WHY_MAX];
 
-	publish(monitor, event.lcore, &event);
-	RTE_LOG(ERR, L2FWD,
-		"core %u is given up: more than %" PRIu64 " restarts in %g s; its ports are down\n",
-		event.lcore, limit->restarts, (double)limit->window_ns / NS_PER_S);
+	snprintf(why, sizeof(why), "more than %" PRIu64 " restarts in %g s; its ports are down",
+		 limit->restarts, (double)limit->window_ns / NS_PER_S);
+	journal_given_up(&monitor->journal, core->worker->lcore, why);
 }
 
 static void
 go_on(struct monitor *monitor, struct watched *core)
 {
-	switch (revive_go_on(&core->revive, monitor->now_ns)) {
+	switch (revive_go_on(&core->revive, monitor->journal.now_ns)) {
 	case REVIVE_NOTHING:
 		break;
 	case REVIVE_LAUNCHED:
-		note_launch(monitor, core);
+		core->relaunched = true;
+		note_start(monitor, core);
+		journal_restart(&monitor->journal, core->worker->lcore);
 		break;
 	case REVIVE_STARTED:
 		note_start(monitor, core);
 		break;
 	case REVIVE_GAVE_UP:
-		note_given_up(monitor, core);
+		give_up(monitor, core);
 		break;
 	}
 }
@@ -262,7 +140,7 @@ abort_with_evidence(struct monitor *monitor)
 		if (monitor->core[lcore].worker != NULL)
 			escape_ask(monitor->core[lcore].worker, ESCAPE_EVIDENCE,
 				   beat_of(&monitor->core[lcore]));
-	ka_shm_mark_aborted(monitor->config.writer);
+	journal_abort(&monitor->journal);
 	rte_delay_us_sleep(ABORT_DELAY_US);
 	output_stop();
 	abort();
@@ -276,35 +154,30 @@ static void
 declare_dead(struct monitor *monitor, struct watched *core, enum ka_cause cause)
 {
 	const unsigned int lcore = core->worker->lcore;
-	struct ka_shm_event event = {
-		.time_ns = monitor->now_ns,
-		.lcore = lcore,
-		.kind = KA_EVENT_DEATH,
-		.cause = cause,
-	};
+	const char *wchan = core->revive.now.wchan;
 	bool returned = revive_has_returned(&core->revive);
+	struct ka_shm_event event;
 
 	note_beat(monitor, core, beat_of(core));
-	event.silent_ns = silence(monitor, core, cause);
-	note_place(core->worker, &event);
-	note_death(monitor, core, &event);
+	note_death(core);
+	journal_death(&monitor->journal, core->worker, cause, &event);
 	switch (revive_act(&core->revive, cause, core->beat_at_ping,
-			   !returned && may_write_stack(monitor))) {
+			   !returned && journal_may_write_stack(&monitor->journal))) {
 	case RECOVERY_RELAUNCH:
 		output_print("Dead core %u - restarting..\n", lcore);
 		break;
 	case RECOVERY_EVICT:
 		output_print("Dead core %u - restarting..\n", lcore);
-		log_evidence(core, &event, "taken out of it");
+		journal_evidence(&event, wchan, "taken out of it");
 		break;
 	case RECOVERY_WATCH:
 		output_print("Dead core %u - %s, cannot be restarted..\n", lcore,
 			     recovery_cause_name(cause));
-		log_evidence(core, &event, "watched; relaunched if it returns");
+		journal_evidence(&event, wchan, "watched; relaunched if it returns");
 		break;
 	case RECOVERY_ABORT_NOW:
 		output_print("Dead core %u - aborting..\n", lcore);
-		log_evidence(core, &event, "the process ends (--on-hang abort)");
+		journal_evidence(&event, wchan, "the process ends (--on-hang abort)");
 		abort_with_evidence(monitor);
 		break;
 	}
@@ -319,7 +192,7 @@ declare_dead(struct monitor *monitor, struct watched *core, enum ka_cause cause)
 static void
 judge(struct monitor *monitor, struct watched *core, bool never_marked)
 {
-	bool overdue = monitor->now_ns - core->record.launched_ns > monitor->startup_ns;
+	bool overdue = monitor->journal.now_ns - core->record->launched_ns > monitor->startup_ns;
 	enum recovery_verdict verdict;
 	enum ka_cause cause;
 
@@ -337,7 +210,7 @@ judge(struct monitor *monitor, struct watched *core, bool never_marked)
 	if (verdict == RECOVERY_STARVED)
 		core->starving = true;
 	if (!never_marked)
-		core->record.state = KA_STATE_MISSING;
+		core->record->state = KA_STATE_MISSING;
 }
 
 /* Called by rte_keepalive at the third ping without a mark. */
@@ -353,7 +226,7 @@ dead_core(void *data, const int lcore)
 	 * ALIVE: the core is let off, once, and the next pings decide.
 	 */
 	if (!core->let_off &&
-	    (core->record.state == KA_STATE_ALIVE || beat_of(core) != core->beat_at_ping)) {
+	    (core->record->state == KA_STATE_ALIVE || beat_of(core) != core->beat_at_ping)) {
 		core->let_off = core->judged_now = true;
 		return;
 	}
@@ -366,48 +239,25 @@ static void
 come_back(struct monitor *monitor, struct watched *core)
 {
 	struct forward_lcore *worker = core->worker;
-	struct ka_shm_core *record = &core->record;
 	/* Acquire: the first beat is that of the new life. */
-	bool other_life =
+	bool new_life =
 		atomic_load_explicit(&worker->lives, memory_order_acquire) != core->lives_at_death;
 	uint64_t first =
-		other_life ? atomic_load_explicit(&worker->first_beat_tsc, memory_order_relaxed) :
-			     core->beat_at_ping;
-	const struct ka_shm_event event = {
-		.time_ns = monitor->now_ns,
-		.lcore = worker->lcore,
-		.kind = other_life ? KA_EVENT_BACK : KA_EVENT_RECOVERY,
-		.outage_ns = ns_of_tsc(monitor, first - core->beat_at_death),
-	};
+		new_life ? atomic_load_explicit(&worker->first_beat_tsc, memory_order_relaxed) :
+			   core->beat_at_ping;
 
-	record->last_outage_ns = event.outage_ns;
-	record->longest_outage_ns = RTE_MAX(record->longest_outage_ns, event.outage_ns);
 	core->revive.wants_launch = false;
-	if (!other_life) {
-		record->recoveries++;
-		monitor->totals.recoveries++;
-		RTE_LOG(INFO, L2FWD, "core %u recovered after %.1f ms\n", worker->lcore,
-			(double)event.outage_ns / NS_PER_MS);
-	}
 	core->down = false;
-	publish(monitor, worker->lcore, &event);
+	journal_back(&monitor->journal, worker->lcore, new_life,
+		     journal_ns_of_tsc(&monitor->journal, first - core->beat_at_death));
 }
 
 static void
 end_starvation(struct monitor *monitor, struct watched *core, uint64_t silent_since)
 {
-	const struct ka_shm_event event = {
-		.time_ns = monitor->now_ns,
-		.lcore = core->worker->lcore,
-		.kind = KA_EVENT_STARVED,
-		.cause = KA_CAUSE_STARVED,
-		.outage_ns = ns_of_tsc(monitor, core->beat_at_ping - silent_since),
-	};
-
 	core->starving = false;
-	publish(monitor, event.lcore, &event);
-	RTE_LOG(INFO, L2FWD, "core %u was starved by the host for %.1f ms\n", event.lcore,
-		(double)event.outage_ns / NS_PER_MS);
+	journal_starved(&monitor->journal, core->worker->lcore,
+			journal_ns_of_tsc(&monitor->journal, core->beat_at_ping - silent_since));
 }
 
 /* ---- A ping ---- */
@@ -415,7 +265,7 @@ end_starvation(struct monitor *monitor, struct watched *core, uint64_t silent_si
 static void
 found_alive(struct monitor *monitor, struct watched *core, uint64_t silent_since)
 {
-	core->record.state = KA_STATE_ALIVE;
+	core->record->state = KA_STATE_ALIVE;
 	core->let_off = false;
 	revive_note_alive(&core->revive);
 	if (core->starving)
@@ -429,12 +279,12 @@ static void
 found_gone(struct monitor *monitor, struct watched *core)
 {
 	if (core->down) {
-		core->record.state = KA_STATE_GONE;
+		core->record->state = KA_STATE_GONE;
 		if (core->relaunched)
 			judge(monitor, core, true);
-	} else if (core->record.state == KA_STATE_ALIVE)
+	} else if (core->record->state == KA_STATE_ALIVE)
 		/* Let off for a heartbeat that was lost: two silent pings from there are a death. */
-		core->record.state = KA_STATE_MISSING;
+		core->record->state = KA_STATE_MISSING;
 	else
 		judge(monitor, core, false);
 }
@@ -476,19 +326,19 @@ found(struct monitor *monitor, struct watched *core, enum rte_keepalive_state ne
 		break;
 	case RTE_KA_STATE_DEAD:
 		/* Unless its mark came while the library looked. */
-		core->record.state = moved ? KA_STATE_ALIVE : KA_STATE_MISSING;
+		core->record->state = moved ? KA_STATE_ALIVE : KA_STATE_MISSING;
 		if (!moved)
 			revive_note_missing(&core->revive);
 		break;
 	case RTE_KA_STATE_GONE:
 		if (core->judged_now)
-			core->record.state = moved ? KA_STATE_ALIVE : KA_STATE_MISSING;
+			core->record->state = moved ? KA_STATE_ALIVE : KA_STATE_MISSING;
 		else
 			found_gone(monitor, core);
 		break;
 	case RTE_KA_STATE_DOZING:
 	case RTE_KA_STATE_SLEEP:
-		core->record.state = (uint32_t)next;
+		core->record->state = (uint32_t)next;
 		break;
 	}
 }
@@ -512,7 +362,7 @@ relay(void *data, const int lcore, enum rte_keepalive_state next, uint64_t last_
 		found(monitor, core, next, beat_of(core));
 	}
 	core->died_now = core->judged_now = false;
-	publish(monitor, (unsigned int)lcore, NULL);
+	journal_publish(&monitor->journal, (unsigned int)lcore);
 }
 
 /*
@@ -526,63 +376,26 @@ static void
 tick(struct rte_timer *timer, void *argument)
 {
 	struct monitor *monitor = argument;
-	struct ka_shm_monitor *totals = &monitor->totals;
 	uint64_t late;
 
-	take_time(monitor);
-	late = monitor->now_tsc - timer->expire;
+	journal_take_time(&monitor->journal);
+	late = monitor->journal.now_tsc - timer->expire;
 	if (late > monitor->period_tsc / 2)
 		rte_timer_reset(timer, monitor->period_tsc, PERIODICAL, rte_lcore_id(), tick,
 				monitor);
 	monitor->put_off = late >= monitor->period_tsc && !monitor->put_off;
-	if (late >= monitor->period_tsc) {
-		totals->late_ticks++;
-		totals->longest_late_ns =
-			RTE_MAX(totals->longest_late_ns, ns_of_tsc(monitor, late));
-	}
 	if (!monitor->put_off)
 		rte_keepalive_dispatch_pings(NULL, monitor->keepalive);
-
-	totals->ticks++;
-	totals->beat_ns = monitor->now_ns;
-	totals->lost_lines = output_lost_lines();
-	ka_shm_begin(monitor->config.writer);
-	ka_shm_write_monitor(monitor->config.writer, totals);
-	ka_shm_end(monitor->config.writer);
-}
-
-static const char *
-stall_reason(enum ka_stall stall)
-{
-	switch (stall) {
-	case KA_STALL_RX:
-		return "the port counts frames that it does not receive";
-	case KA_STALL_POOL:
-		return "no mbufs are left to receive into";
-	case KA_STALL_TX:
-		return "the TX queue takes none of its frames";
-	case KA_STALL_NONE:
-		break;
-	}
-	return "moves frames again";
+	journal_tick(&monitor->journal, late >= monitor->period_tsc ? late : 0);
 }
 
 void
 monitor_note_stall(struct monitor *monitor, unsigned int lcore, uint16_t port, enum ka_stall stall)
 {
-	const struct ka_shm_event event = {
-		.time_ns = ka_shm_now_ns(),
-		.lcore = lcore,
-		.kind = stall == KA_STALL_NONE ? KA_EVENT_MOVES : KA_EVENT_STALLED,
-		.port = port,
-		.stall = stall,
-	};
-
-	if (monitor->core[lcore].record.state != KA_STATE_ALIVE)
+	if (monitor->core[lcore].record->state != KA_STATE_ALIVE)
 		return;
-	publish(monitor, lcore, &event);
-	RTE_LOG(WARNING, L2FWD, "core %u, port %u: %s%s\n", lcore, port,
-		stall == KA_STALL_NONE ? "" : "STALLED, ", stall_reason(stall));
+	journal_take_time(&monitor->journal);
+	journal_stall(&monitor->journal, lcore, port, stall);
 }
 
 /* ---- Start and stop ---- */
@@ -595,12 +408,11 @@ monitor_create(const struct monitor_config *config)
 	if (monitor == NULL)
 		return NULL;
 	monitor->config = *config;
-	monitor->tsc_hz = rte_get_tsc_hz();
-	monitor->period_tsc = config->period_ns / NS_PER_S * monitor->tsc_hz +
-			      config->period_ns % NS_PER_S * monitor->tsc_hz / NS_PER_S;
+	journal_init(&monitor->journal, config->writer);
+	monitor->period_tsc = config->period_ns / NS_PER_S * monitor->journal.tsc_hz +
+			      config->period_ns % NS_PER_S * monitor->journal.tsc_hz / NS_PER_S;
 	monitor->startup_ns =
 		RTE_MAX(MONITOR_STARTUP_NS, MONITOR_STARTUP_PERIODS * config->period_ns);
-	monitor->totals.status = KA_STATUS_RUNNING;
 	rte_timer_init(&monitor->timer);
 	monitor->keepalive = rte_keepalive_create(dead_core, monitor);
 	if (monitor->keepalive == NULL) {
@@ -621,12 +433,16 @@ crashed(void *writer, unsigned int lcore, int signal_number)
 int
 monitor_add(struct monitor *monitor, struct forward_lcore *worker)
 {
+	struct watched *core;
+
 	if (worker->lcore >= KA_SHM_MAX_LCORES)
 		return -ERANGE;
-	monitor->core[worker->lcore].worker = worker;
+	core = &monitor->core[worker->lcore];
+	core->worker = worker;
+	core->record = &monitor->journal.core[worker->lcore];
 	worker->keepalive = monitor->keepalive;
 	rte_keepalive_register_core(monitor->keepalive, (int)worker->lcore);
-	return revive_init(&monitor->core[worker->lcore].revive, &monitor->config.revive, worker);
+	return revive_init(&core->revive, &monitor->config.revive, worker);
 }
 
 int
@@ -641,10 +457,10 @@ monitor_start(struct monitor *monitor)
 
 		if (core->worker == NULL)
 			continue;
-		take_time(monitor);
+		journal_take_time(&monitor->journal);
 		note_start(monitor, core);
-		publish(monitor, lcore, NULL);
-		revive_launch(&core->revive, monitor->now_ns);
+		journal_publish(&monitor->journal, lcore);
+		revive_launch(&core->revive, monitor->journal.now_ns);
 	}
 	if (rte_timer_reset(&monitor->timer, monitor->period_tsc, PERIODICAL, rte_lcore_id(), tick,
 			    monitor) != 0)
@@ -663,13 +479,13 @@ monitor_stop(struct monitor *monitor)
 const struct ka_shm_monitor *
 monitor_totals(const struct monitor *monitor)
 {
-	return &monitor->totals;
+	return &monitor->journal.totals;
 }
 
 const struct ka_shm_core *
 monitor_core(const struct monitor *monitor, unsigned int lcore)
 {
-	return &monitor->core[lcore].record;
+	return &monitor->journal.core[lcore];
 }
 
 bool
