@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 
 #include "fault_plan.h"
+#include "number.h"
 #include "shm.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -76,21 +76,18 @@ static bool
 take_lcore(const char **text, unsigned int *lcore, char why[FAULT_WHY_MAX])
 {
 	const char *start = *text;
-	unsigned int number = 0;
+	uint64_t number = 0;
+	const enum number_error wrong = number_take(text, 10, KA_SHM_MAX_LCORES - 1, &number);
 
-	/* One that is too large already only needs to be stepped over. */
-	for (; isdigit((unsigned char)**text); (*text)++)
-		if (number < KA_SHM_MAX_LCORES)
-			number = number * 10 + (unsigned int)(**text - '0');
 	if (*start == '\0')
 		return refuse(why, "ends where the number of an lcore is due");
-	if (*text == start)
+	if (wrong == NUMBER_NONE)
 		return refuse(why, "has '%.*s' where the number of an lcore is due",
 			      part_length(start, ":,"), start);
-	if (number >= KA_SHM_MAX_LCORES)
+	if (wrong != NUMBER_OK)
 		return refuse(why, "has lcore %.*s, the highest is %d", part_length(start, ":,@"),
 			      start, KA_SHM_MAX_LCORES - 1);
-	*lcore = number;
+	*lcore = (unsigned int)number;
 	return true;
 }
 
@@ -110,51 +107,18 @@ take_kind(const char **text, enum fault_kind *kind, char why[FAULT_WHY_MAX])
 	return refuse(why, "has kind '%.*s', which there is not", part_length(*text, ":@,"), *text);
 }
 
-/*
- * Step over a decimal number of units, a power of ten of nanoseconds each. False when it is none,
- * above TIME_MAX_NS, or finer than a nanosecond.
- */
-static bool
-take_decimal(const char **text, uint64_t unit_ns, uint64_t *ns)
-{
-	const char *start = *text;
-	bool exact = true;
-
-	*ns = 0;
-	for (; isdigit((unsigned char)**text); (*text)++) {
-		/* One that is too large already only needs to be stepped over. */
-		if (*ns <= TIME_MAX_NS)
-			*ns = *ns * 10 + (uint64_t)(**text - '0') * unit_ns;
-	}
-	if (*text == start)
-		return false;
-	if (**text == '.') {
-		const char *point = (*text)++;
-
-		for (uint64_t step = unit_ns / 10; isdigit((unsigned char)**text); step /= 10) {
-			const uint64_t digit = (uint64_t)(*(*text)++ - '0');
-
-			*ns += step * digit;
-			exact = exact && (step != 0 || digit == 0);
-		}
-		if (*text == point + 1)
-			return false;
-	}
-	return exact && *ns <= TIME_MAX_NS;
-}
-
 /* Step over a time that ends at a mark or at the end of the text. */
 static bool
 take_time(const char **text, const char *unit, uint64_t unit_ns, uint64_t *ns,
 	  char why[FAULT_WHY_MAX])
 {
 	const char *start = *text;
-	const bool taken = take_decimal(text, unit_ns, ns);
+	const enum number_error wrong = number_take_time(text, unit_ns, TIME_MAX_NS, ns);
 
 	if (*start == '\0')
 		return refuse(why, "ends where %s are due", unit);
 	/* strchr() finds the end of the text as well. */
-	if (!taken || strchr("@,", **text) == NULL)
+	if (wrong != NUMBER_OK || strchr("@,", **text) == NULL)
 		return refuse(why, "has '%.*s' where decimal %s of up to a day are due",
 			      part_length(start, "@,"), start, unit);
 	return true;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "number.h"
 #include "options.h"
 
 /* Room for what a reader of a value has to say against it. */
@@ -134,38 +135,7 @@ static bool __attribute__((format(printf, 2, 3))) refuse(char why[WHY_MAX], cons
 	return false;
 }
 
-/* ---- Bounded parsers: the value as written, or a refusal; no locale, no rounding ---- */
-
-/* Value of a digit in bases up to 16; 16 for what is no digit. */
-static unsigned int
-digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (unsigned int)(c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (unsigned int)(c - 'a') + 10;
-	if (c >= 'A' && c <= 'F')
-		return (unsigned int)(c - 'A') + 10;
-	return 16;
-}
-
-/* Step over the digits at *text. False when their number is above max. */
-static bool
-take_digits(const char **text, unsigned int base, uint64_t max, uint64_t *number)
-{
-	bool fits = true;
-
-	*number = 0;
-	for (; digit_value(**text) < base; (*text)++) {
-		uint64_t digit = digit_value(**text);
-
-		if (digit > max || *number > (max - digit) / base)
-			fits = false;
-		if (fits)
-			*number = *number * base + digit;
-	}
-	return fits;
-}
+/* ---- Whole values that are a number; a refusal in words ---- */
 
 /* What a value is that begins with no digit or goes on behind the last one. */
 static const char *
@@ -173,7 +143,7 @@ not_a(const char *number, const char *value)
 {
 	if (value[0] == '\0')
 		return "is empty";
-	if (value[0] == '-' && digit_value(value[1]) < 16)
+	if (value[0] == '-' && number_digit(value[1]) < 16)
 		return "is negative";
 	return number;
 }
@@ -182,43 +152,29 @@ static bool
 read_number(const char *value, unsigned int base, uint64_t max, uint64_t *number, char why[WHY_MAX])
 {
 	const char *end = value;
-	bool fits = take_digits(&end, base, max, number);
+	enum number_error wrong = number_take(&end, base, max, number);
 
-	if (end == value || *end != '\0')
+	if (wrong == NUMBER_NONE || *end != '\0')
 		return refuse(why, "%s",
 			      not_a(base == 8 ? "is not octal" : "is not a number", value));
-	if (!fits)
+	if (wrong != NUMBER_OK)
 		return refuse(why, "is too large");
 	return true;
 }
 
-/* A decimal number of units as nanoseconds; unit_ns is a power of ten. */
+/* A decimal number of units, of up to max of them, as nanoseconds. */
 static bool
 read_time(const char *value, uint64_t unit_ns, uint64_t max, uint64_t *ns, char why[WHY_MAX])
 {
 	const char *end = value;
-	uint64_t units;
-	uint64_t fraction_ns = 0;
-	bool fits = take_digits(&end, 10, max, &units);
-	bool complete = end != value;
-	bool too_fine = false;
+	enum number_error wrong = number_take_time(&end, unit_ns, max * unit_ns, ns);
 
-	if (complete && *end == '.') {
-		const char *point = end++;
-
-		for (uint64_t step = unit_ns / 10; digit_value(*end) < 10; end++, step /= 10) {
-			fraction_ns += step * digit_value(*end);
-			too_fine |= step == 0 && *end != '0';
-		}
-		complete = end != point + 1;
-	}
-	if (!complete || *end != '\0')
+	if (wrong == NUMBER_NONE || *end != '\0')
 		return refuse(why, "%s", not_a("is not a decimal number", value));
-	if (!fits || (units == max && (fraction_ns != 0 || too_fine)))
+	if (wrong == NUMBER_TOO_LARGE)
 		return refuse(why, "is too large");
-	if (too_fine)
+	if (wrong == NUMBER_TOO_FINE)
 		return refuse(why, "is finer than a nanosecond");
-	*ns = units * unit_ns + fraction_ns;
 	return true;
 }
 
@@ -296,11 +252,11 @@ read_max_restarts(struct options *options, const char *value, char why[WHY_MAX])
 {
 	struct recovery_limit limit = { 0 };
 	const char *end = value;
-	bool fits = take_digits(&end, 10, UINT32_MAX, &limit.restarts);
+	enum number_error wrong = number_take(&end, 10, UINT32_MAX, &limit.restarts);
 
-	if (end == value || *end != '/')
+	if (wrong == NUMBER_NONE || *end != '/')
 		return refuse(why, "%s", not_a("is not of the form N/SEC", value));
-	if (!fits)
+	if (wrong != NUMBER_OK)
 		return refuse(why, "is too large");
 	if (!read_time(end + 1, NS_PER_S, PERIOD_MAX, &limit.window_ns, why))
 		return false;
@@ -370,14 +326,14 @@ static bool
 take_port(const char **text, const struct portmask *seen, uint16_t *port, char why[WHY_MAX])
 {
 	const char *start = *text;
-	uint64_t number;
-	bool fits = take_digits(text, 10, OPTIONS_MAX_PORTS - 1, &number);
+	uint64_t number = 0;
+	enum number_error wrong = number_take(text, 10, OPTIONS_MAX_PORTS - 1, &number);
 
 	if (*start == '\0')
 		return refuse(why, "ends where the number of a port is due");
-	if (*text == start)
+	if (wrong == NUMBER_NONE)
 		return refuse(why, "has '%.8s' where the number of a port is due", start);
-	if (!fits)
+	if (wrong != NUMBER_OK)
 		return refuse(why, "has port %.*s, the highest is %d",
 			      *text - start < 24 ? (int)(*text - start) : 24, start,
 			      OPTIONS_MAX_PORTS - 1);
@@ -437,7 +393,7 @@ read_portmask(struct options *options, const char *value, char why[WHY_MAX])
 		return refuse(why, "%s", not_a("is not hexadecimal", value));
 	/* From the last digit, of ports 0 to 3, up; leading zeros may go beyond the mask. */
 	for (size_t i = 0; i < length; i++) {
-		uint64_t digit = digit_value(digits[length - 1 - i]);
+		uint64_t digit = number_digit(digits[length - 1 - i]);
 
 		if (digit == 0)
 			continue;
@@ -483,7 +439,7 @@ read_shm_group(struct options *options, const char *value, char why[WHY_MAX])
 		options->shm_group = group->gr_gid;
 		return true;
 	}
-	if (digit_value(value[0]) >= 10)
+	if (number_digit(value[0]) >= 10)
 		return refuse(why, "%s", not_a("is no group of this machine", value));
 	/* The highest gid_t means "none given" here and to chown(). */
 	if (!read_number(value, 10, (gid_t)-1 - UINT64_C(1), &number, why))

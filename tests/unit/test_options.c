@@ -155,6 +155,18 @@ first_ports(void)
 }
 
 static uint64_t
+max_restarts(void)
+{
+	return got.options.max_restarts.restarts;
+}
+
+static uint64_t
+max_restarts_window(void)
+{
+	return got.options.max_restarts.window_ns;
+}
+
+static uint64_t
 ports_per_lcore(void)
 {
 	return got.options.ports_per_lcore;
@@ -207,6 +219,12 @@ numbers_are_taken_as_written(void **state)
 		{ "--demo-lifetime", "0.000000001", demo_lifetime, 1 },
 		{ "--demo-lifetime", "0.25", demo_lifetime, NS_PER_S / 4 },
 		{ "--demo-lifetime", "86400", demo_lifetime, 86400 * NS_PER_S },
+		{ "--max-restarts", "0/1", max_restarts, 0 },
+		{ "--max-restarts", "4294967295/1", max_restarts, UINT32_MAX },
+		{ "--max-restarts", "007/0.5", max_restarts, 7 },
+		{ "--max-restarts", "007/0.5", max_restarts_window, NS_PER_S / 2 },
+		{ "--max-restarts", "1/0.000000001", max_restarts_window, 1 },
+		{ "--max-restarts", "1/86400.0", max_restarts_window, 86400 * NS_PER_S },
 		{ "-p", "1", first_ports, 1 },
 		{ "-p", "3", first_ports, 3 },
 		{ "-p", "0x3", first_ports, 3 },
@@ -328,6 +346,19 @@ static const struct {
 	{ "--demo-lifetime", "4294967297", "is too large", "86400" },
 	{ "--demo-lifetime", "0.0000000001", "is finer than a nanosecond", "86400" },
 	{ "--demo-lifetime", "never", "is not a decimal number", "86400" },
+	{ "--max-restarts", "", "is empty", "as in 5/1" },
+	{ "--max-restarts", "5", "is not of the form N/SEC", "as in 5/1" },
+	{ "--max-restarts", "/1", "is not of the form N/SEC", "as in 5/1" },
+	{ "--max-restarts", "5.0/1", "is not of the form N/SEC", "as in 5/1" },
+	{ "--max-restarts", "-5/1", "is negative", "as in 5/1" },
+	{ "--max-restarts", "4294967296/1", "is too large", "4294967295/86400" },
+	{ "--max-restarts", "4294967296/x", "is too large", "4294967295/86400" },
+	{ "--max-restarts", "5/", "is empty", "as in 5/1" },
+	{ "--max-restarts", "5/-1", "is negative", "as in 5/1" },
+	{ "--max-restarts", "5/1s", "is not a decimal number", "as in 5/1" },
+	{ "--max-restarts", "5/0.0", "has no time", "as in 5/1" },
+	{ "--max-restarts", "5/86400.000000001", "is too large", "4294967295/86400" },
+	{ "--max-restarts", "5/0.0000000001", "is finer than a nanosecond", "as in 5/1" },
 	{ "-p", "", "is empty", "hexadecimal" },
 	{ "-p", "0", "names no port", "hexadecimal" },
 	{ "-p", "0x000", "names no port", "hexadecimal" },
