@@ -131,14 +131,27 @@ a_plan_holds_so_many_faults_and_no_more(void **state)
 	assert_string_equal(why, "has more than 64 faults, from '100:segv' on");
 }
 
+/* A plan that cannot be, and what is said against it. */
+struct refusal {
+	const char *text;
+	const char *why;
+};
+
 static void
-what_cannot_be_is_refused_with_the_wrong_part(void **state)
+expect_refusals(const struct refusal *rows, size_t nb)
 {
-	static const struct {
-		const char *text;
-		const char *why;
-	} rows[] = {
-		/* The lcore. */
+	for (size_t i = 0; i < nb; i++) {
+		if (parses(rows[i].text))
+			fail_msg("'%s' was taken", rows[i].text);
+		if (strcmp(why, rows[i].why) != 0)
+			fail_msg("'%s': \"%s\" instead of \"%s\"", rows[i].text, why, rows[i].why);
+	}
+}
+
+static void
+a_wrong_lcore_is_refused_with_the_wrong_part(void **state)
+{
+	static const struct refusal rows[] = {
 		{ "", "ends where the number of an lcore is due" },
 		{ "1:exit,", "ends where the number of an lcore is due" },
 		{ ",1:exit", "has '' where the number of an lcore is due" },
@@ -156,7 +169,16 @@ what_cannot_be_is_refused_with_the_wrong_part(void **state)
 		{ "1.5:exit", "has '.5:exit' where a ':' is due" },
 		{ "0x1:exit", "has 'x1:exit' where a ':' is due" },
 		{ "1@2", "has '@2' where a ':' is due" },
-		/* The kind. */
+	};
+
+	(void)state;
+	expect_refusals(rows, LENGTH(rows));
+}
+
+static void
+a_wrong_kind_is_refused_with_the_wrong_part(void **state)
+{
+	static const struct refusal rows[] = {
 		{ "1:", "ends where a kind of fault is due" },
 		{ "1:,2:exit", "has kind '', which there is not" },
 		{ "1:spinn", "has kind 'spinn', which there is not" },
@@ -166,7 +188,16 @@ what_cannot_be_is_refused_with_the_wrong_part(void **state)
 		{ "1:monitor", "has kind 'monitor', which there is not" },
 		{ "2:exit,1:abcdefghijklmnopqrstuvwxyzabcdef",
 		  "has kind 'abcdefghijklmnopqrstuvwx', which there is not" },
-		/* How long. */
+	};
+
+	(void)state;
+	expect_refusals(rows, LENGTH(rows));
+}
+
+static void
+a_wrong_length_is_refused_with_the_wrong_part(void **state)
+{
+	static const struct refusal rows[] = {
 		{ "1:slow", "ends where a ':' is due" },
 		{ "1:slow@2", "has '@2' where a ':' is due" },
 		{ "1:slow,2:exit", "has '' where a ':' is due" },
@@ -188,7 +219,16 @@ what_cannot_be_is_refused_with_the_wrong_part(void **state)
 		{ "1:exit:5", "has ':5' behind 'exit', which takes no time" },
 		{ "1:exit:@5", "has ':' behind 'exit', which takes no time" },
 		{ "1:slow:5:6", "has '5:6' where decimal milliseconds of up to a day are due" },
-		/* When. */
+	};
+
+	(void)state;
+	expect_refusals(rows, LENGTH(rows));
+}
+
+static void
+a_wrong_moment_is_refused_with_the_wrong_part(void **state)
+{
+	static const struct refusal rows[] = {
 		{ "1:exit@", "ends where seconds are due" },
 		{ "1:exit@,2:exit", "has '' where decimal seconds of up to a day are due" },
 		{ "1:exit@soon", "has 'soon' where decimal seconds of up to a day are due" },
@@ -207,12 +247,7 @@ what_cannot_be_is_refused_with_the_wrong_part(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
-		if (parses(rows[i].text))
-			fail_msg("'%s' was taken", rows[i].text);
-		if (strcmp(why, rows[i].why) != 0)
-			fail_msg("'%s': \"%s\" instead of \"%s\"", rows[i].text, why, rows[i].why);
-	}
+	expect_refusals(rows, LENGTH(rows));
 }
 
 int
@@ -222,7 +257,10 @@ main(void)
 		cmocka_unit_test(one_fault_is_read_as_it_is_written),
 		cmocka_unit_test(many_faults_keep_their_order),
 		cmocka_unit_test(a_plan_holds_so_many_faults_and_no_more),
-		cmocka_unit_test(what_cannot_be_is_refused_with_the_wrong_part),
+		cmocka_unit_test(a_wrong_lcore_is_refused_with_the_wrong_part),
+		cmocka_unit_test(a_wrong_kind_is_refused_with_the_wrong_part),
+		cmocka_unit_test(a_wrong_length_is_refused_with_the_wrong_part),
+		cmocka_unit_test(a_wrong_moment_is_refused_with_the_wrong_part),
 	};
 
 	return cmocka_run_group_tests_name("fault_plan", tests, NULL, NULL);
