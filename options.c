@@ -77,6 +77,8 @@ static const char usage[] =
 	"      --max-restarts N/SEC    restarts of a worker in SEC seconds, decimals\n"
 	"                              allowed; beyond it there are pauses of up to 1 s,\n"
 	"                              then the worker is given up (default: 5/1)\n"
+	"      --takeover              a worker that is given up leaves its ports to the\n"
+	"                              worker with the fewest (default: they stay down)\n"
 	"\n"
 	"Demonstration:\n"
 	"      --demo-lifetime SEC     every worker leaves its loop at a random moment\n"
@@ -481,6 +483,15 @@ read_stats_period(struct options *options, const char *value, char why[WHY_MAX])
 	return true;
 }
 
+static bool
+read_takeover(struct options *options, const char *value, char why[WHY_MAX])
+{
+	(void)value;
+	(void)why;
+	options->takeover = true;
+	return true;
+}
+
 /* Every option, alphabetically by long name. */
 static const struct row table[] = {
 	{ "allow-faults", 0, OPTIONS_RUN, read_allow_faults, NULL },
@@ -507,6 +518,7 @@ static const struct row table[] = {
 	  "a slash, then 1 to 199 characters that are no slash" },
 	{ "stats-period", 'T', OPTIONS_RUN, read_stats_period,
 	  "whole seconds: 0 for off, or up to 86400" },
+	{ "takeover", 0, OPTIONS_RUN, read_takeover, NULL },
 	{ "version", 'V', OPTIONS_VERSION, NULL, NULL },
 };
 

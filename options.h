@@ -61,8 +61,9 @@ struct options {
 	struct fault_plan faults;   /**< --fault; only with allow_faults. */
 	enum recovery_policy on_hang;	    /**< --on-hang. Default RECOVERY_REPORT. */
 	struct recovery_limit max_restarts; /**< --max-restarts. Default 5 in 1 s. */
-	bool seed_given;		    /**< --seed was given. */
-	uint64_t seed;			    /**< --seed */
+	bool takeover;	 /**< --takeover: ports of a worker that is given up go to another. */
+	bool seed_given; /**< --seed was given. */
+	uint64_t seed;	 /**< --seed */
 	char shm_name[KA_SHM_NAME_MAX + 1]; /**< --shm-name, or from EAL's --file-prefix. */
 	mode_t shm_mode;		    /**< --shm-mode. Default 0600. */
 	gid_t shm_group;		    /**< --shm-group; (gid_t)-1 = not given. */

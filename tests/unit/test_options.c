@@ -117,6 +117,10 @@ defaults_apply_when_nothing_is_said(void **state)
 		assert_true(got.options.mac_updating);
 		assert_true(got.options.promiscuous);
 		assert_int_equal(got.options.demo_lifetime_ns, 8 * NS_PER_S);
+		assert_int_equal(got.options.on_hang, RECOVERY_REPORT);
+		assert_int_equal(got.options.max_restarts.restarts, 5);
+		assert_int_equal(got.options.max_restarts.window_ns, NS_PER_S);
+		assert_false(got.options.takeover);
 		assert_false(got.options.seed_given);
 		assert_string_equal(got.options.shm_name, "/dpdk_keepalive_shm_name");
 		assert_int_equal(got.options.shm_mode, 0600);
@@ -293,6 +297,33 @@ flags_turn_their_default_around(void **state)
 	RUN("--", "--no-promiscuous");
 	assert_true(got.options.mac_updating);
 	assert_false(got.options.promiscuous);
+	assert_false(got.options.takeover);
+	RUN("--", "--takeover");
+	assert_true(got.options.mac_updating);
+	assert_true(got.options.promiscuous);
+	assert_true(got.options.takeover);
+	RUN("--", "--take", "--takeover");
+	assert_true(got.options.takeover);
+}
+
+/* What recovers workers has nothing to do then, but is no mistake: a script may set it always. */
+static void
+options_of_recovery_are_taken_with_keepalive_off(void **state)
+{
+	static const char *const lines[][8] = {
+		{ "p", "--", "-K", "0", "--on-hang", "respawn", NULL },
+		{ "p", "--", "-K", "0", "--max-restarts", "3/1", NULL },
+		{ "p", "--", "-K", "0", "--takeover", NULL },
+		{ "p", "--", "--takeover", "-K", "0", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(lines); i++) {
+		read_words(lines[i]);
+		expect_action(OPTIONS_RUN);
+		expect_number(check_period(), 0);
+	}
+	assert_true(got.options.takeover);
 }
 
 static void
@@ -625,6 +656,8 @@ what_is_no_option_of_ours_is_refused(void **state)
 		{ "--port=3", NULL, "option --port: may be --portmap or --portmask" },
 		{ "--no-promiscuous=1", NULL,
 		  "option --no-promiscuous: takes no value, was given '1'" },
+		{ "--takeover=1", NULL, "option --takeover: takes no value, was given '1'" },
+		{ "--takeover", "1", "operand '1'" },
 		{ "--help=me", NULL, "option -h/--help: takes no value, was given 'me'" },
 		{ "-p", NULL, "option -p/--portmask: its value is missing; give a hexadecimal" },
 		{ "--portmap", NULL, "option --portmap: its value is missing; give pairs" },
@@ -703,6 +736,9 @@ the_usage_names_every_option_and_the_way_to_start(void **state)
 		"--portmap \"(a,b)(c,d)\"",
 		"--no-mac-updating",
 		"--no-promiscuous",
+		"--on-hang POLICY",
+		"--max-restarts N/SEC",
+		"--takeover  ",
 		"--demo-lifetime SEC",
 		"--seed N",
 		"--shm-name NAME",
@@ -812,6 +848,7 @@ an_option_of_ours_among_those_of_eal_is_told_where_to_go(void **state)
 		{ { "p", "--portmask=3" }, "option -p/--portmask" },
 		{ { "p", "--no-promiscuous" }, "option --no-promiscuous" },
 		{ { "p", "--shm-name", "/x" }, "option --shm-name" },
+		{ { "p", "--takeover" }, "option --takeover" },
 		{ { "p", "-l0", "-p3", "--", "-q2" }, "move it behind the --" },
 	};
 
@@ -853,6 +890,7 @@ main(void)
 		cmocka_unit_test(values_may_stick_to_their_option),
 		cmocka_unit_test(the_last_of_a_repeated_option_counts),
 		cmocka_unit_test(flags_turn_their_default_around),
+		cmocka_unit_test(options_of_recovery_are_taken_with_keepalive_off),
 		cmocka_unit_test(a_group_is_found_by_its_name),
 		cmocka_unit_test(a_wrong_value_is_named_with_its_option_and_the_reason),
 		cmocka_unit_test(a_complaint_gives_both_names_of_the_option),
