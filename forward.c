@@ -95,11 +95,20 @@ forward_burst(struct forward_lcore *worker, struct forward_queue *queue)
 	enter(worker, RECOVERY_PHASE_IDLE);
 }
 
+unsigned int
+forward_nb_ports(const struct forward_lcore *worker)
+{
+	/* Acquire: with the number come the queues. */
+	return atomic_load_explicit(&worker->nb_queues, memory_order_acquire);
+}
+
 void
 forward_flush(struct forward_lcore *worker)
 {
-	for (unsigned int i = 0; i < worker->nb_queues; i++) {
-		struct forward_queue *queue = &worker->queue[i];
+	const unsigned int nb_queues = forward_nb_ports(worker);
+
+	for (unsigned int i = 0; i < nb_queues; i++) {
+		struct forward_queue *queue = worker->queue[i];
 
 		count(&queue->counters.sent,
 		      rte_eth_tx_buffer_flush(queue->tx_port, 0, queue->tx_buffer));
@@ -120,9 +129,9 @@ void
 forward_log_launch(const struct forward_lcore *worker)
 {
 	RTE_LOG(INFO, L2FWD, "entering main loop on lcore %u\n", worker->lcore);
-	for (unsigned int i = 0; i < worker->nb_queues; i++)
+	for (unsigned int i = 0; i < forward_nb_ports(worker); i++)
 		RTE_LOG(INFO, L2FWD, " -- lcoreid=%u portid=%u\n", worker->lcore,
-			worker->queue[i].rx_port);
+			worker->queue[i]->rx_port);
 }
 
 static void
@@ -161,6 +170,7 @@ loop(struct forward_lcore *worker)
 	/* Long ago: frames that waited in the TX buffers through an outage leave at the first turn. */
 	uint64_t drained = 0;
 	uint64_t now = rte_rdtsc();
+	unsigned int nb_queues;
 
 	fault_begin_life(&worker->fault, now);
 	begin_life(worker, now);
@@ -175,9 +185,10 @@ loop(struct forward_lcore *worker)
 			enter(worker, RECOVERY_PHASE_IDLE);
 			drained = now;
 		}
-		for (unsigned int i = 0; i < worker->nb_queues; i++) {
+		nb_queues = forward_nb_ports(worker);
+		for (unsigned int i = 0; i < nb_queues; i++) {
 			atomic_store_explicit(&worker->at_queue, i, memory_order_relaxed);
-			forward_burst(worker, &worker->queue[i]);
+			forward_burst(worker, worker->queue[i]);
 		}
 	}
 }
@@ -189,7 +200,8 @@ drop_in_hand(struct forward_lcore *worker)
 	unsigned int nb_frames = atomic_load_explicit(&worker->nb_burst, memory_order_relaxed);
 	unsigned int at = atomic_load_explicit(&worker->at_queue, memory_order_relaxed);
 
-	count(&worker->queue[at].counters.dropped, nb_frames);
+	atomic_fetch_add_explicit(&worker->queue[at]->counters.abandoned, nb_frames,
+				  memory_order_relaxed);
 	rte_pktmbuf_free_bulk(worker->burst, nb_frames);
 	set_in_hand(worker, 0);
 }
@@ -241,28 +253,64 @@ make_header(uint8_t header[2 * RTE_ETHER_ADDR_LEN], const struct port *tx)
 	memcpy(header + sizeof(destination), tx->mac.addr_bytes, RTE_ETHER_ADDR_LEN);
 }
 
+static void
+free_queue(struct forward_queue *queue)
+{
+	if (queue->tx_buffer != NULL)
+		rte_pktmbuf_free_bulk(queue->tx_buffer->pkts, queue->tx_buffer->length);
+	rte_free(queue->tx_buffer);
+	rte_free(queue);
+}
+
+static void
+add_queue(struct forward_lcore *worker, struct forward_queue *queue)
+{
+	const unsigned int nb_queues = forward_nb_ports(worker);
+
+	queue->lcore = worker->lcore;
+	worker->queue[nb_queues] = queue;
+	/* Release: with the number comes the queue. */
+	atomic_store_explicit(&worker->nb_queues, nb_queues + 1, memory_order_release);
+}
+
 int
 forward_add_port(struct forward_lcore *worker, const struct port *rx, const struct port *tx,
-		 bool mac_updating)
+		 bool mac_updating, struct forward_queue **added)
 {
+	const int socket = (int)rte_lcore_to_socket_id(worker->lcore);
 	struct forward_queue *queue;
 
-	if (worker->nb_queues == RTE_DIM(worker->queue))
+	if (forward_nb_ports(worker) == RTE_DIM(worker->queue))
 		return -ENOSPC;
-	queue = &worker->queue[worker->nb_queues];
+	queue = rte_zmalloc_socket("forward_queue", sizeof(*queue), RTE_CACHE_LINE_SIZE, socket);
+	if (queue == NULL)
+		return -ENOMEM;
 	queue->rx_port = rx->id;
 	queue->tx_port = tx->id;
 	queue->mac_updating = mac_updating;
 	make_header(queue->header, tx);
-	queue->tx_buffer =
-		rte_zmalloc_socket("tx_buffer", RTE_ETH_TX_BUFFER_SIZE(PORT_BURST),
-				   RTE_CACHE_LINE_SIZE, (int)rte_lcore_to_socket_id(worker->lcore));
-	if (queue->tx_buffer == NULL)
+	queue->tx_buffer = rte_zmalloc_socket("tx_buffer", RTE_ETH_TX_BUFFER_SIZE(PORT_BURST),
+					      RTE_CACHE_LINE_SIZE, socket);
+	if (queue->tx_buffer == NULL) {
+		free_queue(queue);
 		return -ENOMEM;
+	}
 	rte_eth_tx_buffer_init(queue->tx_buffer, PORT_BURST);
 	rte_eth_tx_buffer_set_err_callback(queue->tx_buffer, drop_unsent, &queue->counters);
-	worker->nb_queues++;
+	add_queue(worker, queue);
+	*added = queue;
 	return 0;
+}
+
+uint16_t
+forward_give_port(struct forward_lcore *from, struct forward_lcore *to)
+{
+	const unsigned int last = forward_nb_ports(from) - 1;
+	struct forward_queue *queue = from->queue[last];
+
+	atomic_store_explicit(&from->nb_queues, last, memory_order_relaxed);
+	add_queue(to, queue);
+	return queue->rx_port;
 }
 
 void
@@ -270,11 +318,7 @@ forward_destroy(struct forward_lcore *worker)
 {
 	if (worker == NULL)
 		return;
-	for (unsigned int i = 0; i < worker->nb_queues; i++) {
-		struct rte_eth_dev_tx_buffer *buffer = worker->queue[i].tx_buffer;
-
-		rte_pktmbuf_free_bulk(buffer->pkts, buffer->length);
-		rte_free(buffer);
-	}
+	for (unsigned int i = 0; i < forward_nb_ports(worker); i++)
+		free_queue(worker->queue[i]);
 	rte_free(worker);
 }

@@ -34,10 +34,19 @@ struct forward_counters {
 	_Atomic uint64_t received; /**< Taken from the port. */
 	_Atomic uint64_t sent;	   /**< Accepted by the peer's TX queue. */
 	_Atomic uint64_t dropped;  /**< Refused by the peer's TX queue, freed. */
+	/**
+	 * Were in the hands of a worker when it was taken out of its loop, freed. Added to in one
+	 * atomic step: such a worker may come late, when the port has gone to another.
+	 */
+	_Atomic uint64_t abandoned;
 };
 
-/** One port that a worker polls. Set before the first launch, but for the counters. */
+/**
+ * A port that is polled, by one worker at a time. Set before the first launch, but for the counters
+ * and the lcore.
+ */
 struct forward_queue {
+	unsigned int lcore; /**< Of the worker that polls it. The main lcore only. */
 	uint16_t rx_port;
 	uint16_t tx_port;
 	bool mac_updating;
@@ -50,12 +59,14 @@ struct forward_queue {
 struct forward_lcore {
 	/* Set before the first launch. Writer: the main lcore. Reader: the worker. */
 	unsigned int lcore;
-	unsigned int nb_queues;
 	struct rte_keepalive *keepalive; /**< NULL: nobody watches. */
 	uint64_t drain_tsc;		 /**< FORWARD_DRAIN_US in TSC ticks. */
 
 	/* Writer: the main lcore. Reader: the worker, at every turn. Order: relaxed. */
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool stop;
+	_Atomic uint32_t nb_queues; /**< May grow while it runs. Release; read with acquire. */
+	/** What it polls; owned. An entry stays when its port has gone to another. */
+	struct forward_queue *queue[OPTIONS_MAX_PORTS_PER_LCORE];
 
 	/* Writer: the worker. Reader: the main lcore. */
 	/** TSC of the last turn. Order: relaxed. */
@@ -75,8 +86,6 @@ struct forward_lcore {
 	struct escape escape;
 	/* Faults on purpose. The worker only. */
 	struct fault_worker fault;
-
-	alignas(RTE_CACHE_LINE_SIZE) struct forward_queue queue[OPTIONS_MAX_PORTS_PER_LCORE];
 };
 
 /**
@@ -92,10 +101,24 @@ struct forward_lcore *forward_create(unsigned int lcore, const struct fault_conf
  * Add a port to a worker.
  *
  * @param rx,tx  where frames come from, and where they go to.
+ * @param queue  set to what was made; owned by the worker that polls it.
  * @return 0, -ENOSPC when it has OPTIONS_MAX_PORTS_PER_LCORE already, -ENOMEM.
  */
 int forward_add_port(struct forward_lcore *worker, const struct port *rx, const struct port *tx,
-		     bool mac_updating);
+		     bool mac_updating, struct forward_queue **queue);
+
+/**
+ * Give the last port of a worker to another, which may be running: from then on that one polls it,
+ * and sends what waits in its TX buffer.
+ *
+ * @param from  must not touch it again: left its loop for good, or is fenced by escape_is_fenced().
+ * @param to  polls fewer than OPTIONS_MAX_PORTS_PER_LCORE.
+ * @return the port's id.
+ */
+uint16_t forward_give_port(struct forward_lcore *from, struct forward_lcore *to);
+
+/** How many ports a worker polls. */
+unsigned int forward_nb_ports(const struct forward_lcore *worker);
 
 /**
  * The worker's main function, for rte_eal_remote_launch(): runs until stop is set, or until the

@@ -119,7 +119,7 @@ note_place(const struct forward_lcore *worker, struct ka_shm_event *event)
 	uint32_t at = atomic_load_explicit(&worker->at_queue, memory_order_relaxed);
 
 	event->phase = atomic_load_explicit(&worker->phase, memory_order_relaxed);
-	event->port = worker->queue[at].rx_port;
+	event->port = worker->queue[at]->rx_port;
 	event->in_hand = atomic_load_explicit(&worker->nb_burst, memory_order_relaxed);
 }
 

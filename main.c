@@ -32,6 +32,7 @@
 #include "signals.h"
 #include "start.h"
 #include "stats.h"
+#include "stop.h"
 
 #define EXIT_USAGE 2
 #define EXIT_STUCK 3
@@ -46,11 +47,6 @@
 #define LINK_WAIT_MS 9000
 #define LINK_LOOK_MS 100
 
-/* How long the end waits for workers to leave their loops, how often it looks, and when it asks. */
-#define STOP_WAIT_MS 1000
-#define STOP_LOOK_MS 1
-#define STOP_ASK_MS 200
-
 /* All that is started here, and undone here in the opposite order. */
 struct app {
 	struct options options;
@@ -58,12 +54,12 @@ struct app {
 	struct plan plan;
 	struct port_table ports;
 	struct forward_lcore *worker[RTE_MAX_LCORE];
+	struct forward_queue *queue[RTE_MAX_ETHPORTS]; /* In the order of the plan. */
 	struct ka_shm_writer *segment;
 	struct monitor *monitor;
 	struct progress *progress;
 	struct stats *stats;
-	bool stuck; /* A worker had to be taken out of its loop, or could not be. */
-	bool hung;  /* A worker did not leave its loop: its memory stays as it is. */
+	struct stop_result stop;
 };
 
 /* ---- Start ---- */
@@ -141,7 +137,7 @@ make_workers(struct app *app)
 
 		warn_of_socket(app->lcores.lcore[planned->worker], rx);
 		rc = forward_add_port(app->worker[planned->worker], rx, tx,
-				      app->options.mac_updating);
+				      app->options.mac_updating, &app->queue[i]);
 		if (rc != 0)
 			return rc;
 	}
@@ -279,70 +275,6 @@ run(void)
 
 /* ---- Stop ---- */
 
-/* What a hung worker may have its hands in is neither stopped nor freed. */
-static void
-leave_alone(struct app *app, struct forward_lcore *worker)
-{
-	app->hung = true;
-	for (unsigned int i = 0; i < worker->nb_queues; i++) {
-		port_find(&app->ports, worker->queue[i].rx_port)->left_alone = true;
-		port_find(&app->ports, worker->queue[i].tx_port)->left_alone = true;
-	}
-	RTE_LOG(WARNING, L2FWD,
-		"lcore %u does not leave its loop within %d ms: its ports are left as they are\n",
-		worker->lcore, STOP_WAIT_MS);
-}
-
-static bool
-has_returned(const struct app *app, const struct forward_lcore *worker)
-{
-	if (app->monitor != NULL)
-		return monitor_has_returned(app->monitor, worker->lcore);
-	return rte_eal_get_lcore_state(worker->lcore) == WAIT;
-}
-
-/* Whoever has not left its loop by now hangs: out of it, where that is safe. */
-static void
-take_out(struct app *app)
-{
-	for (size_t i = 0; i < app->plan.nb_workers; i++) {
-		struct forward_lcore *worker = app->worker[i];
-
-		if (worker == NULL || has_returned(app, worker))
-			continue;
-		app->stuck = true;
-		RTE_LOG(WARNING, L2FWD, "lcore %u hangs at the end\n", worker->lcore);
-		escape_ask(worker, ESCAPE_LEAVE,
-			   atomic_load_explicit(&worker->beat_tsc, memory_order_relaxed));
-	}
-}
-
-static void
-stop_workers(struct app *app)
-{
-	unsigned int ms = 0;
-
-	for (size_t i = 0; i < app->plan.nb_workers; i++)
-		if (app->worker[i] != NULL)
-			atomic_store_explicit(&app->worker[i]->stop, true, memory_order_relaxed);
-	for (size_t i = 0; i < app->plan.nb_workers; i++) {
-		struct forward_lcore *worker = app->worker[i];
-
-		if (worker == NULL)
-			continue;
-		while (!has_returned(app, worker) && ms < STOP_WAIT_MS) {
-			if (ms == STOP_ASK_MS)
-				take_out(app);
-			rte_delay_us_sleep(STOP_LOOK_MS * 1000);
-			ms += STOP_LOOK_MS;
-		}
-		if (has_returned(app, worker))
-			forward_flush(worker);
-		else
-			leave_alone(app, worker);
-	}
-}
-
 /*
  * The segment goes first, so that it is gone, and the agent told, whatever hangs behind it, and
  * a second signal has nothing to leave behind.
@@ -355,7 +287,7 @@ stop_work(struct app *app)
 	progress_stop(app->progress);
 	ka_shm_destroy(app->segment);
 	signals_end_at_once();
-	stop_workers(app);
+	app->stop = stop_workers(app->worker, app->plan.nb_workers, app->monitor, &app->ports);
 	stats_stop(app->stats);
 }
 
@@ -364,7 +296,7 @@ stop_ports(struct app *app)
 {
 	unsigned int missing;
 
-	for (size_t i = 0; i < app->plan.nb_workers && !app->hung; i++)
+	for (size_t i = 0; i < app->plan.nb_workers && !app->stop.hung; i++)
 		forward_destroy(app->worker[i]);
 	missing = port_close_all(&app->ports);
 	if (missing != 0)
@@ -397,11 +329,13 @@ work(struct app *app)
 		.period_s = app->options.stats_period_s,
 		.workers = app->worker,
 		.nb_workers = app->plan.nb_workers,
+		.queues = app->queue,
+		.nb_queues = app->plan.nb_ports,
 		.monitor = app->monitor,
 	});
 	if (app->monitor != NULL) {
-		app->progress = progress_start(app->worker, app->plan.nb_workers, &app->ports,
-					       app->monitor);
+		app->progress =
+			progress_start(app->queue, app->plan.nb_ports, &app->ports, app->monitor);
 		if (app->progress == NULL)
 			RTE_LOG(WARNING, L2FWD, "no memory to watch the progress of frames\n");
 	}
@@ -416,9 +350,9 @@ ports:
 	/* Nothing is left to remove, so that a driver that hangs now can be left. */
 	signals_end_at_once();
 	stop_ports(app);
-	if (!app->hung)
+	if (!app->stop.hung)
 		monitor_destroy(app->monitor);
-	return app->stuck && status == EXIT_SUCCESS ? EXIT_STUCK : status;
+	return app->stop.stuck && status == EXIT_SUCCESS ? EXIT_STUCK : status;
 }
 
 /*
@@ -480,16 +414,16 @@ main(int argc, char *argv[])
 	fault_seed(app.options.seed);
 	rte_timer_subsystem_init();
 	status = work(&app);
-	if (!app.hung)
+	if (!app.stop.hung)
 		rte_timer_subsystem_finalize();
 eal:
-	if (!app.hung)
+	if (!app.stop.hung)
 		rte_eal_cleanup();
 output:
 	output_stop();
 options:
 	options_free(&app.options);
-	if (app.hung)
+	if (app.stop.hung)
 		_exit(status);
 	return status;
 }

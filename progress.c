@@ -16,7 +16,6 @@
 
 /* A port and the worker's side of it. */
 struct place {
-	const struct forward_lcore *worker;
 	const struct forward_queue *queue;
 	struct rte_mempool *pool;
 	struct progress_sample before; /* The thread only. */
@@ -118,30 +117,27 @@ tell(struct rte_timer *timer, void *argument)
 		if (stall == place->told)
 			continue;
 		place->told = stall;
-		monitor_note_stall(progress->monitor, place->worker->lcore, place->queue->rx_port,
+		monitor_note_stall(progress->monitor, place->queue->lcore, place->queue->rx_port,
 				   (enum ka_stall)stall);
 	}
 }
 
 static void
-find_places(struct progress *progress, struct forward_lcore *const *workers, size_t nb_workers,
+find_places(struct progress *progress, struct forward_queue *const *queues, size_t nb_queues,
 	    struct port_table *ports)
 {
-	for (size_t i = 0; i < nb_workers; i++) {
-		for (unsigned int j = 0; j < workers[i]->nb_queues; j++) {
-			struct place *place = &progress->place[progress->nb_places++];
-			uint16_t port = workers[i]->queue[j].rx_port;
+	for (size_t i = 0; i < nb_queues; i++) {
+		struct place *place = &progress->place[i];
 
-			place->worker = workers[i];
-			place->queue = &workers[i]->queue[j];
-			place->pool = ports->pool[port_find(ports, port)->socket];
-			look(place, &place->before);
-		}
+		place->queue = queues[i];
+		place->pool = ports->pool[port_find(ports, queues[i]->rx_port)->socket];
+		look(place, &place->before);
 	}
+	progress->nb_places = nb_queues;
 }
 
 struct progress *
-progress_start(struct forward_lcore *const *workers, size_t nb_workers, struct port_table *ports,
+progress_start(struct forward_queue *const *queues, size_t nb_queues, struct port_table *ports,
 	       struct monitor *monitor)
 {
 	struct progress *progress = calloc(1, sizeof(*progress));
@@ -149,7 +145,7 @@ progress_start(struct forward_lcore *const *workers, size_t nb_workers, struct p
 	if (progress == NULL)
 		return NULL;
 	progress->monitor = monitor;
-	find_places(progress, workers, nb_workers, ports);
+	find_places(progress, queues, nb_queues, ports);
 	if (sem_init(&progress->end, 0, 0) != 0 ||
 	    pthread_create(&progress->thread, NULL, look_at_all, progress) != 0) {
 		free(progress);

@@ -46,10 +46,11 @@ struct progress;
 /**
  * Begin to watch.
  *
+ * @param queues,nb_queues  all ports; must outlive it.
  * @param monitor  told of every change, on the calling lcore, by an rte_timer.
  * @return to be given to progress_stop(), or NULL without memory or thread.
  */
-struct progress *progress_start(struct forward_lcore *const *workers, size_t nb_workers,
+struct progress *progress_start(struct forward_queue *const *queues, size_t nb_queues,
 				struct port_table *ports, struct monitor *monitor);
 
 /** End the thread and free it. NULL is allowed. */

@@ -39,16 +39,15 @@ sum_port(const struct stats_config *config, uint16_t port)
 {
 	struct port_sums sums = { 0 };
 
-	for (size_t i = 0; i < config->nb_workers; i++) {
-		for (unsigned int j = 0; j < config->workers[i]->nb_queues; j++) {
-			const struct forward_queue *queue = &config->workers[i]->queue[j];
+	for (size_t i = 0; i < config->nb_queues; i++) {
+		const struct forward_queue *queue = config->queues[i];
+		const struct forward_counters *counters = &queue->counters;
 
-			if (queue->rx_port == port)
-				sums.received += value(&queue->counters.received);
-			if (queue->tx_port == port) {
-				sums.sent += value(&queue->counters.sent);
-				sums.dropped += value(&queue->counters.dropped);
-			}
+		if (queue->rx_port == port)
+			sums.received += value(&counters->received);
+		if (queue->tx_port == port) {
+			sums.sent += value(&counters->sent);
+			sums.dropped += value(&counters->dropped) + value(&counters->abandoned);
 		}
 	}
 	return sums;
@@ -60,21 +59,19 @@ print_ports(const struct stats_config *config, FILE *to)
 	struct port_sums total = { 0 };
 
 	fprintf(to, "\nPort statistics ====================================\n");
-	for (size_t i = 0; i < config->nb_workers; i++) {
-		for (unsigned int j = 0; j < config->workers[i]->nb_queues; j++) {
-			uint16_t port = config->workers[i]->queue[j].rx_port;
-			struct port_sums sums = sum_port(config, port);
+	for (size_t i = 0; i < config->nb_queues; i++) {
+		uint16_t port = config->queues[i]->rx_port;
+		struct port_sums sums = sum_port(config, port);
 
-			fprintf(to,
-				"Statistics for port %u ------------------------------\n"
-				"Packets sent:     %20" PRIu64 "\n"
-				"Packets received: %20" PRIu64 "\n"
-				"Packets dropped:  %20" PRIu64 "\n",
-				port, sums.sent, sums.received, sums.dropped);
-			total.sent += sums.sent;
-			total.received += sums.received;
-			total.dropped += sums.dropped;
-		}
+		fprintf(to,
+			"Statistics for port %u ------------------------------\n"
+			"Packets sent:     %20" PRIu64 "\n"
+			"Packets received: %20" PRIu64 "\n"
+			"Packets dropped:  %20" PRIu64 "\n",
+			port, sums.sent, sums.received, sums.dropped);
+		total.sent += sums.sent;
+		total.received += sums.received;
+		total.dropped += sums.dropped;
 	}
 	fprintf(to,
 		"Aggregate statistics ===============================\n"

@@ -17,6 +17,8 @@ struct stats_config {
 	unsigned int period_s;		      /**< Seconds between two tables; 0 = none. */
 	struct forward_lcore *const *workers; /**< Not owned. */
 	size_t nb_workers;
+	struct forward_queue *const *queues; /**< All ports, in the order shown. Not owned. */
+	size_t nb_queues;
 	const struct monitor *monitor; /**< NULL: keepalive is off. Not owned. */
 };
 
