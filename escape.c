@@ -23,6 +23,22 @@ static void *_Atomic crash_data;
 
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
 
+static bool
+may_leave(const struct forward_lcore *worker)
+{
+	uint32_t phase = atomic_load_explicit(&worker->phase, memory_order_relaxed);
+
+	return phase == RECOVERY_PHASE_IDLE || phase == RECOVERY_PHASE_OWN;
+}
+
+/* Whether it gave no heartbeat since the one after which it was asked. */
+static bool
+is_silent(const struct forward_lcore *worker)
+{
+	return atomic_load_explicit(&worker->beat_tsc, memory_order_relaxed) ==
+	       atomic_load_explicit(&worker->escape.beat_tsc, memory_order_relaxed);
+}
+
 /* ---- In the worker's thread ---- */
 
 /* Writes by itself and without malloc(); the log's pipe does not block. */
@@ -33,14 +49,6 @@ write_stack(void)
 	int nb = backtrace(frames, STACK_FRAMES_MAX);
 
 	backtrace_symbols_fd(frames, nb, output_log_descriptor());
-}
-
-static bool
-may_leave(const struct forward_lcore *worker)
-{
-	uint32_t phase = atomic_load_explicit(&worker->phase, memory_order_relaxed);
-
-	return phase == RECOVERY_PHASE_IDLE || phase == RECOVERY_PHASE_OWN;
 }
 
 static void
@@ -55,9 +63,7 @@ on_ask(int number)
 		return;
 	atomic_store_explicit(&worker->escape.answered_ns, ka_shm_now_ns(), memory_order_relaxed);
 	want = atomic_exchange_explicit(&worker->escape.want, ESCAPE_NOTHING, memory_order_acquire);
-	if (want == ESCAPE_NOTHING ||
-	    atomic_load_explicit(&worker->beat_tsc, memory_order_relaxed) !=
-		    atomic_load_explicit(&worker->escape.beat_tsc, memory_order_relaxed))
+	if (want == ESCAPE_NOTHING || !is_silent(worker))
 		return;
 	if ((want & ESCAPE_EVIDENCE) != 0)
 		write_stack();
@@ -159,4 +165,17 @@ escape_ask(struct forward_lcore *worker, uint32_t want, uint64_t beat_tsc)
 	/* Release: with the wish comes the heartbeat it is about. */
 	atomic_store_explicit(&escape->want, want, memory_order_release);
 	return -pthread_kill(escape->thread, ESCAPE_SIGNAL);
+}
+
+bool
+escape_is_fenced(const struct forward_lcore *worker)
+{
+	const struct escape *escape = &worker->escape;
+
+	if (!atomic_load_explicit(&escape->open, memory_order_acquire) ||
+	    !recovery_is_held(escape->tid, ESCAPE_SIGNAL))
+		return false;
+	/* It was held a moment ago: should it be so no more, then the handler has run first. */
+	return (atomic_load_explicit(&escape->want, memory_order_relaxed) & ESCAPE_LEAVE) != 0 &&
+	       is_silent(worker) && may_leave(worker);
 }

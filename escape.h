@@ -83,4 +83,11 @@ void escape_probe(struct forward_lcore *worker);
  */
 int escape_ask(struct forward_lcore *worker, uint32_t want, uint64_t beat_tsc);
 
+/**
+ * Whether a worker that was asked to leave sleeps in the kernel, cannot be woken by the signal, and
+ * will leave its loop before it executes anything of it: what it polls may be given to another.
+ * Main lcore only. Reads /proc.
+ */
+bool escape_is_fenced(const struct forward_lcore *worker);
+
 #endif /* ESCAPE_H */

@@ -200,13 +200,24 @@ journal_back(struct journal *journal, unsigned int lcore, bool new_life, uint64_
 }
 
 void
-journal_given_up(struct journal *journal, unsigned int lcore, const char *why)
+journal_given_up(struct journal *journal, unsigned int lcore, const char *why, const char *ports)
 {
 	struct ka_shm_event event = event_of(journal, lcore, KA_EVENT_GIVEN_UP);
 
 	event.cause = journal->core[lcore].cause;
 	publish(journal, &event);
-	RTE_LOG(ERR, L2FWD, "core %u is given up: %s\n", lcore, why);
+	RTE_LOG(ERR, L2FWD, "core %u is given up: %s; %s\n", lcore, why, ports);
+}
+
+void
+journal_taken_over(struct journal *journal, unsigned int lcore, uint16_t port, unsigned int other)
+{
+	struct ka_shm_event event = event_of(journal, lcore, KA_EVENT_TAKEN_OVER);
+
+	event.port = port;
+	event.other_lcore = other;
+	publish(journal, &event);
+	RTE_LOG(WARNING, L2FWD, "port %u goes from core %u to core %u\n", port, lcore, other);
 }
 
 /* ---- What is no death ---- */

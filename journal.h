@@ -84,8 +84,13 @@ void journal_back(struct journal *journal, unsigned int lcore, bool new_life, ui
 /** A core that the host had taken the CPU from moves again. */
 void journal_starved(struct journal *journal, unsigned int lcore, uint64_t outage_ns);
 
-/** A core is not launched again. @param why how its line goes on, with no full stop. */
-void journal_given_up(struct journal *journal, unsigned int lcore, const char *why);
+/** A core is not launched again. @param why,ports how its line goes on. */
+void
+journal_given_up(struct journal *journal, unsigned int lcore, const char *why, const char *ports);
+
+/** A port of a core that was given up is polled by another one from now on. */
+void
+journal_taken_over(struct journal *journal, unsigned int lcore, uint16_t port, unsigned int other);
 
 /** A worker gives heartbeats and moves no frames of a port; KA_STALL_NONE: it does again. */
 void journal_stall(struct journal *journal, unsigned int lcore, uint16_t port, enum ka_stall stall);

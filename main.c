@@ -154,6 +154,7 @@ make_monitor(struct app *app)
 			.policy = app->options.on_hang,
 			.limit = app->options.max_restarts,
 			.period_ns = app->options.check_period_ns,
+			.takeover = app->options.takeover,
 		},
 	};
 	int rc = 0;

@@ -101,15 +101,69 @@ note_start(struct monitor *monitor, struct watched *core)
 	journal_note_start(&monitor->journal, core->worker->lcore);
 }
 
+/* ---- A worker that is given up ---- */
+
+/* Who is fit to poll one more port; a dead one that may come back only where nobody else is. */
+static unsigned int
+fitness(const struct watched *core)
+{
+	unsigned int nb_ports;
+
+	if (core->worker == NULL || core->revive.given_up)
+		return 0;
+	nb_ports = forward_nb_ports(core->worker);
+	if (nb_ports == OPTIONS_MAX_PORTS_PER_LCORE)
+		return 0;
+	return (core->down ? 0 : OPTIONS_MAX_PORTS_PER_LCORE) + OPTIONS_MAX_PORTS_PER_LCORE -
+	       nb_ports;
+}
+
+/* The one with the fewest ports; NULL when nobody is fit. */
+static struct watched *
+find_heir(struct monitor *monitor)
+{
+	struct watched *heir = NULL;
+
+	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++) {
+		struct watched *core = &monitor->core[lcore];
+
+		if (fitness(core) > (heir == NULL ? 0 : fitness(heir)))
+			heir = core;
+	}
+	return heir;
+}
+
+/* Its lcore is free, or its worker fenced: nobody but the heirs touches its ports from here on. */
 static void
-give_up(struct monitor *monitor, const struct watched *core)
+give_ports_away(struct monitor *monitor, struct watched *core)
+{
+	while (forward_nb_ports(core->worker) != 0) {
+		struct watched *heir = find_heir(monitor);
+
+		if (heir == NULL)
+			return;
+		journal_taken_over(&monitor->journal, core->worker->lcore,
+				   forward_give_port(core->worker, heir->worker),
+				   heir->worker->lcore);
+	}
+}
+
+static void
+give_up(struct monitor *monitor, struct watched *core)
 {
 	const struct recovery_limit *limit = &monitor->config.revive.limit;
+	const bool takeover = monitor->config.revive.takeover && find_heir(monitor) != NULL;
 	char why[WHY_MAX];
 
-	snprintf(why, sizeof(why), "more than %" PRIu64 " restarts in %g s; its ports are down",
-		 limit->restarts, (double)limit->window_ns / NS_PER_S);
-	journal_given_up(&monitor->journal, core->worker->lcore, why);
+	if (core->revive.out_of_reach)
+		snprintf(why, sizeof(why), "it does not come out of the kernel");
+	else
+		snprintf(why, sizeof(why), "more than %" PRIu64 " restarts in %g s",
+			 limit->restarts, (double)limit->window_ns / NS_PER_S);
+	journal_given_up(&monitor->journal, core->worker->lcore, why,
+			 takeover ? "others take its ports" : "its ports are down");
+	if (takeover)
+		give_ports_away(monitor, core);
 }
 
 static void

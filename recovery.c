@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@
 
 /* Room for what is read of a file: the fields of stat that count stand within the first 100. */
 #define TEXT_ROOM 256
+
+/* Room for the whole of status. */
+#define STATUS_ROOM 4096
 
 /* The two clocks of a sample are read within this time of each other, or once more, so often. */
 #define APART_NS UINT64_C(20000)
@@ -69,17 +73,17 @@ recovery_parse_schedstat(const char *text, uint64_t *delay_ns)
 
 /* The beginning of a file of a thread; "" when it cannot be read. */
 static void
-read_text(char text[TEXT_ROOM], pid_t tid, const char *file)
+read_text(char *text, size_t room, pid_t tid, const char *file)
 {
 	char path[PATH_ROOM];
 	int fd;
 
-	memset(text, 0, TEXT_ROOM);
+	memset(text, 0, room);
 	snprintf(path, sizeof(path), "/proc/self/task/%ld/%s", (long)tid, file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (read(fd, text, TEXT_ROOM - 1) < 0)
+	if (read(fd, text, room - 1) < 0)
 		text[0] = '\0';
 	close(fd);
 }
@@ -130,6 +134,55 @@ read_clocks(struct recovery_sample *sample, pthread_t thread)
 	}
 }
 
+/* The rest of the line that begins with a name and a colon; NULL when there is none. */
+static const char *
+find_line(const char *text, const char *name)
+{
+	const size_t length = strlen(name);
+
+	while (text != NULL) {
+		if (strncmp(text, name, length) == 0 && text[length] == ':')
+			return text + length + 1;
+		text = strchr(text, '\n');
+		if (text != NULL)
+			text++;
+	}
+	return NULL;
+}
+
+/* Whether a line that is a mask of signals has one; absent when there is no such line. */
+static bool
+mask_has(const char *text, const char *name, int signal_number, bool absent)
+{
+	const char *mask = find_line(text, name);
+	char *end;
+	uint64_t bits;
+
+	if (mask == NULL)
+		return absent;
+	bits = strtoull(mask, &end, 16);
+	return end == mask ? absent : (bits >> (signal_number - 1) & 1) != 0;
+}
+
+bool
+recovery_parse_held(const char *text, int signal_number)
+{
+	const char *state = find_line(text, "State");
+
+	return state != NULL && state[strspn(state, " \t")] == 'D' &&
+	       mask_has(text, "SigPnd", signal_number, false) &&
+	       !mask_has(text, "SigBlk", signal_number, true);
+}
+
+bool
+recovery_is_held(pid_t tid, int signal_number)
+{
+	char text[STATUS_ROOM];
+
+	read_text(text, sizeof(text), tid, "status");
+	return recovery_parse_held(text, signal_number);
+}
+
 void
 recovery_sample(struct recovery_sample *sample, pthread_t thread, pid_t tid)
 {
@@ -137,11 +190,11 @@ recovery_sample(struct recovery_sample *sample, pthread_t thread, pid_t tid)
 
 	*sample = (struct recovery_sample){ 0 };
 	read_clocks(sample, thread);
-	read_text(text, tid, "stat");
+	read_text(text, sizeof(text), tid, "stat");
 	sample->state = recovery_parse_stat(text);
-	read_text(text, tid, "schedstat");
+	read_text(text, sizeof(text), tid, "schedstat");
 	sample->delay_known = recovery_parse_schedstat(text, &sample->delay_ns);
-	read_text(text, tid, "wchan");
+	read_text(text, sizeof(text), tid, "wchan");
 	take_wchan(sample->wchan, text);
 }
 

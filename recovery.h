@@ -62,6 +62,18 @@ char recovery_parse_stat(const char *text);
  */
 bool recovery_parse_schedstat(const char *text, uint64_t *delay_ns);
 
+/**
+ * The text of /proc/<pid>/task/<tid>/status: whether the thread is off its CPU in a sleep that the
+ * signal does not end (state D), with the signal pending and not blocked. It then executes nothing
+ * of its own before the signal's handler (signal(7), proc(5)).
+ *
+ * @param signal_number  1 to 64.
+ */
+bool recovery_parse_held(const char *text, int signal_number);
+
+/** The same of a thread of this process; false when the kernel does not tell. */
+bool recovery_is_held(pid_t tid, int signal_number);
+
 /* ---- Why it is silent ---- */
 
 /** All that is known of a silent worker. */

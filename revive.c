@@ -114,11 +114,23 @@ revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool e
 
 	revive->wants_launch = true;
 	revive->launch_at_ns = 0;
+	revive->asked_ns = action == RECOVERY_EVICT ? revive->now.wall_ns : 0;
 	if (action == RECOVERY_EVICT)
 		want |= ESCAPE_LEAVE;
 	if (want != ESCAPE_NOTHING && action != RECOVERY_RELAUNCH)
 		escape_ask(revive->worker, want, beat_tsc);
 	return action;
+}
+
+/* Looked at once in that time, since looking takes a while. */
+static bool
+is_out_of_reach(struct revive *revive, uint64_t now_ns)
+{
+	if (!revive->config->takeover || revive->asked_ns == 0 ||
+	    now_ns - revive->asked_ns < REVIVE_PATIENCE_NS)
+		return false;
+	revive->asked_ns = now_ns;
+	return escape_is_fenced(revive->worker);
 }
 
 enum revive_step
@@ -138,8 +150,12 @@ revive_go_on(struct revive *revive, uint64_t now_ns)
 	case LAUNCHER_IDLE:
 		break;
 	}
-	if (!revive->wants_launch || revive->given_up || !revive_has_returned(revive))
+	if (!revive->wants_launch || revive->given_up)
 		return REVIVE_NOTHING;
+	if (!revive_has_returned(revive)) {
+		revive->given_up = revive->out_of_reach = is_out_of_reach(revive, now_ns);
+		return revive->given_up ? REVIVE_GAVE_UP : REVIVE_NOTHING;
+	}
 	if (revive->launch_at_ns == 0)
 		revive->launch_at_ns = recovery_ask(&revive->budget, &revive->config->limit,
 						    revive->launched_ns, now_ns);

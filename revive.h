@@ -20,7 +20,14 @@ struct revive_config {
 	enum recovery_policy policy; /**< --on-hang */
 	struct recovery_limit limit; /**< --max-restarts */
 	uint64_t period_ns;	     /**< Between two pings. */
+	bool takeover;		     /**< --takeover */
 };
+
+/**
+ * With takeover a worker that was asked to leave its loop and cannot, since it sleeps in the kernel
+ * all this time, is given up.
+ */
+#define REVIVE_PATIENCE_NS (1000 * UINT64_C(1000000))
 
 /** One worker. All of it belongs to the main lcore. */
 struct revive {
@@ -31,12 +38,14 @@ struct revive {
 	struct recovery_sample
 		first;		    /**< When it was first found missing; wall_ns 0 = it is not. */
 	struct recovery_sample now; /**< When it was last judged. */
+	uint64_t asked_ns;	    /**< Asked to leave its loop then; 0 = was not. */
 	uint64_t probed_ns;	    /**< Asked for a sign then; 0 = not since it is missing. */
 	uint64_t launched_ns;	    /**< Last launch asked for; 0 = never. */
 	uint64_t launch_at_ns;	    /**< A relaunch is due then; 0 = none is. */
 	bool launching;		    /**< A launch was asked for and its end not told yet. */
 	bool wants_launch;	    /**< Dead: to be launched again as soon as its lcore is free. */
-	bool given_up;		    /**< Beyond its budget: never launched again. */
+	bool given_up;		    /**< Never launched again. */
+	bool out_of_reach;	    /**< Given up because it did not leave its loop. */
 };
 
 /** What became of a dead worker in one step. */
@@ -44,7 +53,7 @@ enum revive_step {
 	REVIVE_NOTHING,	 /**< Nothing new. */
 	REVIVE_LAUNCHED, /**< Its relaunch was asked for. */
 	REVIVE_STARTED,	 /**< The worker's thread has taken the work, of any launch. */
-	REVIVE_GAVE_UP,	 /**< Its budget is used up. Told once. */
+	REVIVE_GAVE_UP,	 /**< Its budget is used up, or it is out of reach. Told once. */
 };
 
 /**

@@ -111,14 +111,15 @@ enum ka_stall {
 
 /** What an event tells. */
 enum ka_event_kind {
-	KA_EVENT_DEATH = 1,    /**< Declared dead: cause, silent_ns. */
-	KA_EVENT_RESTART = 2,  /**< Launched again after a death. */
-	KA_EVENT_BACK = 3,     /**< First heartbeat after a restart: outage_ns. */
-	KA_EVENT_RECOVERY = 4, /**< Moves again without a restart: outage_ns. */
-	KA_EVENT_STARVED = 5,  /**< Had no CPU and moves again: outage_ns. Nobody died. */
-	KA_EVENT_GIVEN_UP = 6, /**< Restarted too often: never again. */
-	KA_EVENT_STALLED = 7,  /**< Alive, yet moves no frames: port, stall. A warning. */
-	KA_EVENT_MOVES = 8,    /**< Moves frames again: port. */
+	KA_EVENT_DEATH = 1,	 /**< Declared dead: cause, silent_ns. */
+	KA_EVENT_RESTART = 2,	 /**< Launched again after a death. */
+	KA_EVENT_BACK = 3,	 /**< First heartbeat after a restart: outage_ns. */
+	KA_EVENT_RECOVERY = 4,	 /**< Moves again without a restart: outage_ns. */
+	KA_EVENT_STARVED = 5,	 /**< Had no CPU and moves again: outage_ns. Nobody died. */
+	KA_EVENT_GIVEN_UP = 6,	 /**< Restarted too often: never again. */
+	KA_EVENT_STALLED = 7,	 /**< Alive, yet moves no frames: port, stall. A warning. */
+	KA_EVENT_MOVES = 8,	 /**< Moves frames again: port. */
+	KA_EVENT_TAKEN_OVER = 9, /**< Given up, and port goes to other_lcore. */
 };
 
 /** Whether the owner runs, by its own word. A dead owner cannot say so: see ka_shm_owner_lives(). */
@@ -186,18 +187,18 @@ struct ka_shm_core {
 
 /** One event. Event number n lies in slot (n - 1) % KA_SHM_EVENTS. */
 struct ka_shm_event {
-	uint64_t number;     /**< Counts from 1; 0 = slot never used. Set by ka_shm_add_event(). */
-	uint64_t time_ns;    /**< When the monitor noted it. */
-	uint32_t lcore;	     /**< Which core. */
-	uint32_t kind;	     /**< enum ka_event_kind. */
-	uint32_t cause;	     /**< enum ka_cause: of deaths, starvations and giving up. */
-	uint32_t reserved32; /**< 0. */
-	uint64_t silent_ns;  /**< Deaths: time since the last heartbeat, or since the launch. */
-	uint64_t outage_ns;  /**< KA_EVENT_BACK, _RECOVERY and _STARVED: length of the outage. */
-	uint32_t phase;	     /**< Deaths: enum recovery_phase that the worker was in. */
-	uint32_t port;	     /**< Deaths, stalls: RX port that it was at. */
-	uint32_t in_hand;    /**< Deaths: frames that it had in its hands. */
-	uint32_t stall;	     /**< KA_EVENT_STALLED: enum ka_stall. */
+	uint64_t number;      /**< Counts from 1; 0 = slot never used. Set by ka_shm_add_event(). */
+	uint64_t time_ns;     /**< When the monitor noted it. */
+	uint32_t lcore;	      /**< Which core. */
+	uint32_t kind;	      /**< enum ka_event_kind. */
+	uint32_t cause;	      /**< enum ka_cause: of deaths, starvations and giving up. */
+	uint32_t other_lcore; /**< KA_EVENT_TAKEN_OVER: who polls the port from now on. */
+	uint64_t silent_ns;   /**< Deaths: time since the last heartbeat, or since the launch. */
+	uint64_t outage_ns;   /**< KA_EVENT_BACK, _RECOVERY and _STARVED: length of the outage. */
+	uint32_t phase;	      /**< Deaths: enum recovery_phase that the worker was in. */
+	uint32_t port;	      /**< Deaths, stalls: RX port that it was at. Taken over: which. */
+	uint32_t in_hand;     /**< Deaths: frames that it had in its hands. */
+	uint32_t stall;	      /**< KA_EVENT_STALLED: enum ka_stall. */
 };
 
 /** A worker that crashed, and the process with it. Not counted as a death of the core records. */

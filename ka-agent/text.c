@@ -197,8 +197,12 @@ put_event(FILE *out, const struct report *report)
 		fprintf(out, "port %" PRIu32 ": %s\n", event->port, stall_words(event->stall));
 		return;
 	case KA_EVENT_GIVEN_UP:
-		fprintf(out, "given up: restarted too often");
+		fprintf(out, "given up, not to be restarted any more");
 		break;
+	case KA_EVENT_TAKEN_OVER:
+		fprintf(out, "port %" PRIu32 " goes to core %" PRIu32 "\n", event->port,
+			event->other_lcore);
+		return;
 	default:
 		fprintf(out, "event of a kind not known: %" PRIu32, event->kind);
 		break;

@@ -140,6 +140,55 @@ the_delay_is_the_second_number(void **state)
 	}
 }
 
+/* SIGUSR2, which is bit 11 of a mask. */
+#define NUMBER 12
+
+static void
+a_thread_is_held_in_a_deep_sleep_with_the_signal_pending_and_not_blocked(void **state)
+{
+	static const struct {
+		const char *text;
+		bool held;
+	} rows[] = {
+		{ "Name:\ta\nState:\tD (disk sleep)\nSigPnd:\t0000000000000800\n"
+		  "ShdPnd:\t0000000000000000\nSigBlk:\t0000000000000000\n",
+		  true },
+		{ "State: D\nSigPnd: ffffffffffffffff\nSigBlk: fffffffffffff7ff\n", true },
+		/* Blocked. */
+		{ "State:\tD (x)\nSigPnd:\t0000000000000800\nSigBlk:\t0000000000000800\n", false },
+		/* Not pending, or for the whole process, which another thread may take. */
+		{ "State:\tD (x)\nSigPnd:\t0000000000000400\nSigBlk:\t0000000000000000\n", false },
+		{ "State:\tD (x)\nSigPnd:\t0\nShdPnd:\t0000000000000800\nSigBlk:\t0\n", false },
+		/* In another state: it may execute something before the handler. */
+		{ "State:\tR (running)\nSigPnd:\t0000000000000800\nSigBlk:\t0\n", false },
+		{ "State:\tS (sleeping)\nSigPnd:\t0000000000000800\nSigBlk:\t0\n", false },
+		{ "State:\tt (tracing stop)\nSigPnd:\t0000000000000800\nSigBlk:\t0\n", false },
+		/* A kernel that does not tell what is blocked. */
+		{ "State:\tD (disk sleep)\nSigPnd:\t0000000000000800\n", false },
+		/* Cut off, or something else. */
+		{ "", false },
+		{ "State:", false },
+		{ "State:\tD (x)\n", false },
+		{ "State:\tD (x)\nSigPnd:", false },
+		{ "State:\tD (x)\nSigPnd:\t?\n", false },
+		{ "SigPnd:\t0000000000000800\n", false },
+		{ "Name:\tState:\tD\nSigPnd:\t0000000000000800\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++)
+		if (recovery_parse_held(rows[i].text, NUMBER) != rows[i].held)
+			fail_msg("'%s': %s", rows[i].text, rows[i].held ? "not held" : "held");
+}
+
+static void
+this_thread_is_not_held(void **state)
+{
+	(void)state;
+	assert_false(recovery_is_held(gettid(), NUMBER));
+	assert_false(recovery_is_held(-1, NUMBER));
+}
+
 /* ---- The judgement, by table ---- */
 
 /* When the first sample of a row is taken. */
@@ -930,6 +979,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_state_stands_behind_the_last_bracket),
 		cmocka_unit_test(the_delay_is_the_second_number),
+		cmocka_unit_test(
+			a_thread_is_held_in_a_deep_sleep_with_the_signal_pending_and_not_blocked),
+		cmocka_unit_test(this_thread_is_not_held),
 		cmocka_unit_test(every_evidence_has_its_verdict),
 		cmocka_unit_test(a_thread_that_seems_to_run_but_gives_no_sign_is_starved),
 		cmocka_unit_test(clocks_at_the_ends_of_their_range_are_no_guess),

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ enum mode {
 	MODE_SPIN = 1,	  /* Does not return: burns the CPU until the mode changes. */
 	MODE_SLEEP = 2,	  /* Does not return: sleeps in the kernel until the mode changes. */
 	MODE_DROP = 3,	  /* Returns, but is not passed on. */
+	MODE_DEEP = 4,	  /* Like SLEEP, but in a state (D) that no signal ends. */
 };
 
 struct control_core {
@@ -152,6 +154,22 @@ sleep_ns(uint64_t ns)
 		;
 }
 
+/* The parent of a vfork() sleeps until the child has gone, whatever signal comes (vfork(2)). */
+static void
+sleep_deep(const struct control_core *core)
+{
+	pid_t child = vfork();
+
+	if (child < 0)
+		die("vfork");
+	if (child == 0) {
+		while (atomic_load(&core->mode) == MODE_DEEP)
+			sleep_ns(1000000);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+}
+
 /* Stay until the test takes the mode back. Returns whether the heartbeat is to be passed on. */
 static bool
 obey(struct control_core *core)
@@ -165,6 +183,8 @@ obey(struct control_core *core)
 			rte_pause();
 		else if (mode == MODE_SLEEP)
 			sleep_ns(1000000);
+		else if (mode == MODE_DEEP)
+			sleep_deep(core);
 		else
 			return mode != MODE_DROP;
 	}

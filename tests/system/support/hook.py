@@ -19,6 +19,7 @@ class Mode(enum.IntEnum):
     SPIN = 1  # Do not return from the heartbeat: burn the CPU.
     SLEEP = 2  # Do not return from the heartbeat: sleep in the kernel.
     DROP = 3  # Return without a heartbeat.
+    DEEP = 4  # Like SLEEP, but in a state that no signal ends.
 
 
 class Gate(enum.IntEnum):

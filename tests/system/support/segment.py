@@ -65,6 +65,7 @@ class Kind(enum.IntEnum):
     GIVEN_UP = 6
     STALLED = 7
     MOVES = 8
+    TAKEN_OVER = 9
 
 
 class Status(enum.IntEnum):
@@ -112,7 +113,7 @@ class Core(_Record):
 
 
 class Event(_Record):
-    _fields_ = _fields("number:u64 time_ns:u64 lcore:u32 kind:u32 cause:u32 reserved32:u32 "
+    _fields_ = _fields("number:u64 time_ns:u64 lcore:u32 kind:u32 cause:u32 other_lcore:u32 "
                        "silent_ns:u64 outage_ns:u64 phase:u32 port:u32 in_hand:u32 stall:u32")
 
 
