@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "number.h"
 #include "recovery.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -45,16 +46,9 @@ recovery_parse_stat(const char *text)
 static bool
 take_number(const char **text, uint64_t *number)
 {
-	const char *start = *text += strspn(*text, " ");
-
-	for (*number = 0; isdigit((unsigned char)**text); (*text)++) {
-		uint64_t digit = (uint64_t)(**text - '0');
-
-		if (*number > (UINT64_MAX - digit) / 10)
-			return false;
-		*number = *number * 10 + digit;
-	}
-	return *text != start && (**text == ' ' || **text == '\n' || **text == '\0');
+	*text += strspn(*text, " ");
+	return number_take(text, 10, UINT64_MAX, number) == NUMBER_OK &&
+	       (**text == ' ' || **text == '\n' || **text == '\0');
 }
 
 bool

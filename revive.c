@@ -31,13 +31,19 @@ revive_launch(struct revive *revive, uint64_t now_ns)
 	launcher_ask(revive->launcher);
 }
 
+static bool
+has_thread(const struct revive *revive)
+{
+	return atomic_load_explicit(&revive->worker->escape.open, memory_order_acquire);
+}
+
 /* A worker that was never in its loop has no thread that could be looked at. */
 static void
 look(const struct revive *revive, struct recovery_sample *sample)
 {
 	const struct escape *escape = &revive->worker->escape;
 
-	if (atomic_load_explicit(&escape->open, memory_order_acquire))
+	if (has_thread(revive))
 		recovery_sample(sample, escape->thread, escape->tid);
 	else
 		*sample = (struct recovery_sample){ .wall_ns = ka_shm_now_ns() };
@@ -56,8 +62,11 @@ probe(struct revive *revive, const struct recovery_sample *sample)
 void
 revive_note_missing(struct revive *revive)
 {
-	if (revive->first.wall_ns == 0)
+	/* Anew when it has entered its loop since: two samples of its thread are compared. */
+	if (revive->first.wall_ns == 0 || (!revive->first_of_thread && has_thread(revive))) {
+		revive->first_of_thread = has_thread(revive);
 		look(revive, &revive->first);
+	}
 	probe(revive, &revive->first);
 }
 

@@ -37,6 +37,7 @@ struct revive {
 	struct recovery_budget budget;
 	struct recovery_sample
 		first;		    /**< When it was first found missing; wall_ns 0 = it is not. */
+	bool first_of_thread;	    /**< It had a thread then that could be looked at. */
 	struct recovery_sample now; /**< When it was last judged. */
 	uint64_t asked_ns;	    /**< Asked to leave its loop then; 0 = was not. */
 	uint64_t probed_ns;	    /**< Asked for a sign then; 0 = not since it is missing. */
