@@ -50,6 +50,7 @@ struct watched {
 	bool let_off;		      /* rte_keepalive lost a heartbeat; forgiven once in a row. */
 	bool judged_now;	      /* Let off or found innocent in the ping being dispatched. */
 	bool starving;		      /* Found to be without a CPU. */
+	uint64_t starving_since;      /* The last heartbeat before, or the launch. */
 };
 
 struct monitor {
@@ -78,13 +79,19 @@ note_beat(struct monitor *monitor, struct watched *core, uint64_t beat)
 
 /* ---- A death ---- */
 
+/* Where a silence begins: the last heartbeat, or the launch for a worker that never gave one. */
+static uint64_t
+begin_of_silence(const struct watched *core)
+{
+	return core->beat_at_ping != 0 ? core->beat_at_ping : core->launched_tsc;
+}
+
 static void
 note_death(struct watched *core)
 {
 	/* A worker that dies again before it was seen is still in the same outage. */
 	if (!core->down)
-		core->beat_at_death =
-			core->beat_at_ping != 0 ? core->beat_at_ping : core->launched_tsc;
+		core->beat_at_death = begin_of_silence(core);
 	core->lives_at_death = atomic_load_explicit(&core->worker->lives, memory_order_relaxed);
 	core->down = true;
 	core->died_now = true;
@@ -261,8 +268,10 @@ judge(struct monitor *monitor, struct watched *core, bool never_marked)
 		declare_dead(monitor, core, cause);
 		return;
 	}
-	if (verdict == RECOVERY_STARVED)
+	if (verdict == RECOVERY_STARVED && !core->starving) {
 		core->starving = true;
+		core->starving_since = begin_of_silence(core);
+	}
 	if (!never_marked)
 		core->record->state = KA_STATE_MISSING;
 }
@@ -307,23 +316,24 @@ come_back(struct monitor *monitor, struct watched *core)
 }
 
 static void
-end_starvation(struct monitor *monitor, struct watched *core, uint64_t silent_since)
+end_starvation(struct monitor *monitor, struct watched *core)
 {
 	core->starving = false;
 	journal_starved(&monitor->journal, core->worker->lcore,
-			journal_ns_of_tsc(&monitor->journal, core->beat_at_ping - silent_since));
+			journal_ns_of_tsc(&monitor->journal,
+					  core->beat_at_ping - core->starving_since));
 }
 
 /* ---- A ping ---- */
 
 static void
-found_alive(struct monitor *monitor, struct watched *core, uint64_t silent_since)
+found_alive(struct monitor *monitor, struct watched *core)
 {
 	core->record->state = KA_STATE_ALIVE;
 	core->let_off = false;
 	revive_note_alive(&core->revive);
 	if (core->starving)
-		end_starvation(monitor, core, silent_since);
+		end_starvation(monitor, core);
 	if (core->down)
 		come_back(monitor, core);
 }
@@ -360,8 +370,7 @@ marked_in_old_life(const struct watched *core)
 static void
 found(struct monitor *monitor, struct watched *core, enum rte_keepalive_state next, uint64_t beat)
 {
-	const uint64_t silent_since = core->beat_at_ping;
-	const bool moved = beat != silent_since;
+	const bool moved = beat != core->beat_at_ping;
 
 	note_beat(monitor, core, beat);
 	switch (next) {
@@ -376,7 +385,7 @@ found(struct monitor *monitor, struct watched *core, enum rte_keepalive_state ne
 		if (marked_in_old_life(core))
 			found_gone(monitor, core);
 		else
-			found_alive(monitor, core, silent_since);
+			found_alive(monitor, core);
 		break;
 	case RTE_KA_STATE_DEAD:
 		/* Unless its mark came while the library looked. */
