@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,14 @@ enum gate {
 	GATE_DIED = 2, /* Before a core that it found dead is made gone, and the callback called. */
 };
 
+/* What befalls a worker in libpcap, which net_pcap calls once a frame. */
+enum driver {
+	DRIVER_FORWARD = 0,
+	DRIVER_RX = 1,	/* It is held where a frame is taken. */
+	DRIVER_TX = 3,	/* It is held where a frame is given. */
+	DRIVER_DRY = 4, /* No frame is there to be taken. */
+};
+
 struct control {
 	uint64_t magic;
 	_Atomic uint64_t stall_ns;	    /* The next ping begins that much later, once. */
@@ -69,11 +78,17 @@ struct control {
 	_Atomic uint64_t at_gate;	    /* The main lcore waits there. */
 	_Atomic uint64_t calls;	    /* Of registering and launching: the last number given. */
 	_Atomic uint64_t pipe_size; /* Bytes of pipes made with pipe2(); 0 = as the kernel wants. */
-	_Atomic uint64_t links_down; /* Every link is reported down. */
-	_Atomic uint64_t link_looks; /* Times that somebody looked at a link. */
-	_Atomic uint64_t hold_stop;  /* rte_eth_dev_stop() does not return until this is 0. */
-	_Atomic uint64_t stops;	     /* Calls of it. */
-	uint64_t reserved[3];
+	_Atomic uint64_t links_down;	/* Every link is reported down. */
+	_Atomic uint64_t link_looks;	/* Times that somebody looked at a link. */
+	_Atomic uint64_t hold_stop;	/* rte_eth_dev_stop() does not return until this is 0. */
+	_Atomic uint64_t stops;		/* Calls of it. */
+	_Atomic uint64_t leap_ns;	/* CLOCK_MONOTONIC is ahead by that much. */
+	_Atomic uint64_t driver;	/* enum driver. A worker is held until this is another. */
+	_Atomic uint64_t driver_mode;	/* How: MODE_SPIN or MODE_SLEEP. */
+	_Atomic uint64_t driver_passes; /* Calls that return before. */
+	_Atomic uint64_t at_driver;	/* A worker is held there. */
+	_Atomic uint64_t hold_launch;	/* A launch does not return, nor begin, until this is 0. */
+	_Atomic uint64_t at_launch;	/* One is held. */
 	_Atomic uint64_t ping_ns[HOOK_PINGS]; /* When ping n began, in slot n % HOOK_PINGS. */
 	struct control_core core[HOOK_LCORES];
 };
@@ -89,6 +104,7 @@ static uint64_t (*real_rand_max)(uint64_t);
 static int (*real_pipe2)(int[2], int);
 static int (*real_link_get_nowait)(uint16_t, struct rte_eth_link *);
 static int (*real_dev_stop)(uint16_t);
+static int (*real_clock_gettime)(clockid_t, struct timespec *);
 
 static void
 die(const char *what)
@@ -212,6 +228,27 @@ rte_keepalive_mark_alive(struct rte_keepalive *keepcfg)
 	real_mark_alive(keepcfg);
 }
 
+/* ---- Time ---- */
+
+/* Asked by others before this object is set up, too. */
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+	uint64_t leap_ns = control != NULL ? atomic_load(&control->leap_ns) : 0;
+	int rc;
+
+	if (real_clock_gettime == NULL)
+		*(void **)&real_clock_gettime = real("clock_gettime");
+	rc = real_clock_gettime(clock, now);
+	if (rc == 0 && clock == CLOCK_MONOTONIC) {
+		uint64_t nsec = (uint64_t)now->tv_nsec + leap_ns % 1000000000;
+
+		now->tv_sec += (time_t)(leap_ns / 1000000000 + nsec / 1000000000);
+		now->tv_nsec = (long)(nsec % 1000000000);
+	}
+	return rc;
+}
+
 static uint64_t
 now_ns(void)
 {
@@ -267,8 +304,13 @@ rte_keepalive_register_core(struct rte_keepalive *keepcfg, const int id_core)
 int
 rte_eal_remote_launch(lcore_function_t *f, void *arg, unsigned int worker_id)
 {
-	if (control != NULL && worker_id < HOOK_LCORES)
+	if (control != NULL && worker_id < HOOK_LCORES) {
 		take_number(&control->core[worker_id].launched);
+		while (atomic_load(&control->hold_launch) != 0) {
+			atomic_store(&control->at_launch, 1);
+			sleep_ns(1000000);
+		}
+	}
 	return real_remote_launch(f, arg, worker_id);
 }
 
@@ -361,4 +403,79 @@ rte_eth_dev_stop(uint16_t port_id)
 			sleep_ns(1000000);
 	}
 	return real_dev_stop(port_id);
+}
+
+/* ---- In the driver net_pcap, which calls libpcap in its burst functions ---- */
+
+/*
+ * The driver was loaded for itself alone, so what it calls is not among the symbols of all. Types
+ * of libpcap are not named, since its headers need not be there.
+ */
+static void *
+real_pcap(const char *name)
+{
+	void *library = dlopen("libpcap.so.0.8", RTLD_NOW | RTLD_NOLOAD);
+	void *function = library != NULL ? dlsym(library, name) : NULL;
+
+	if (function == NULL)
+		die(name);
+	return function;
+}
+
+static void
+pass_driver(enum driver here)
+{
+	if (control == NULL || atomic_load(&control->driver) != here)
+		return;
+	if (atomic_load(&control->driver_passes) != 0) {
+		atomic_fetch_sub(&control->driver_passes, 1);
+		return;
+	}
+	atomic_store(&control->at_driver, 1);
+	while (atomic_load(&control->driver) == here) {
+		if (atomic_load(&control->driver_mode) == MODE_SPIN)
+			rte_pause();
+		else
+			sleep_ns(1000000);
+	}
+	atomic_store(&control->at_driver, 0);
+}
+
+static bool
+is_dry(void)
+{
+	return control != NULL && atomic_load(&control->driver) == DRIVER_DRY;
+}
+
+const unsigned char *
+pcap_next(void *pcap, void *header)
+{
+	static const unsigned char *(*next)(void *, void *);
+
+	if (next == NULL)
+		*(void **)&next = real_pcap(__func__);
+	pass_driver(DRIVER_RX);
+	return is_dry() ? NULL : next(pcap, header);
+}
+
+int
+pcap_next_ex(void *pcap, void **header, const unsigned char **data)
+{
+	static int (*next)(void *, void **, const unsigned char **);
+
+	if (next == NULL)
+		*(void **)&next = real_pcap(__func__);
+	pass_driver(DRIVER_RX);
+	return is_dry() ? 0 : next(pcap, header, data);
+}
+
+void
+pcap_dump(unsigned char *dumper, const void *header, const unsigned char *data)
+{
+	static void (*dump)(unsigned char *, const void *, const unsigned char *);
+
+	if (dump == NULL)
+		*(void **)&dump = real_pcap(__func__);
+	pass_driver(DRIVER_TX);
+	dump(dumper, header, data);
 }

@@ -12,6 +12,7 @@ from .deadline import PATIENCE, wait_until
 PRELOAD = Path(__file__).resolve().parent.parent / "preload"
 MAGIC = 0x6b6f6f482d414b
 PINGS = 4096
+_DRIVER_DRY = 4
 
 
 class Mode(enum.IntEnum):
@@ -43,7 +44,10 @@ class _Control(ctypes.LittleEndianStructure):
                 ("at_gate", ctypes.c_uint64), ("calls", ctypes.c_uint64),
                 ("pipe_size", ctypes.c_uint64), ("links_down", ctypes.c_uint64),
                 ("link_looks", ctypes.c_uint64), ("hold_stop", ctypes.c_uint64),
-                ("stops", ctypes.c_uint64), ("reserved", ctypes.c_uint64 * 3),
+                ("stops", ctypes.c_uint64), ("leap_ns", ctypes.c_uint64),
+                ("driver", ctypes.c_uint64), ("driver_mode", ctypes.c_uint64),
+                ("driver_passes", ctypes.c_uint64), ("at_driver", ctypes.c_uint64),
+                ("hold_launch", ctypes.c_uint64), ("at_launch", ctypes.c_uint64),
                 ("ping_ns", ctypes.c_uint64 * PINGS), ("core", _Core * 128)]
 
 
@@ -91,6 +95,8 @@ class Hook:
         self._control.gate = Gate.OPEN
         self._control.links_down = 0
         self._control.hold_stop = 0
+        self._control.hold_launch = 0
+        self.release_driver()
 
     def delay(self, lcore, seconds, timeout=PATIENCE):
         """Make one heartbeat of a worker late by `seconds`; returns once it is over."""
@@ -152,6 +158,39 @@ class Hook:
     def stops(self):
         """Calls of rte_eth_dev_stop()."""
         return self._control.stops
+
+    def dry_driver(self):
+        """No frame comes out of libpcap before release_driver() or hold_in_driver()."""
+        self._control.driver = _DRIVER_DRY
+
+    def hold_in_driver(self, phase, mode, passes):
+        """A worker does not return from libpcap, by Mode.SPIN or Mode.SLEEP, which net_pcap calls
+        once a frame in its RX or TX (phase); the first `passes` calls return."""
+        self._control.driver_mode = mode
+        self._control.driver_passes = passes
+        self._control.driver = phase
+
+    def wait_in_driver(self, timeout=PATIENCE):
+        """Wait until a worker is held there."""
+        wait_until(lambda: self._control.at_driver, "a worker held in its driver", timeout)
+
+    def release_driver(self):
+        self._control.driver = 0
+
+    def hold_launch(self):
+        """Launches from now on do not begin, and rte_eal_remote_launch() does not return."""
+        self._control.hold_launch = 1
+
+    def wait_in_launch(self, timeout=PATIENCE):
+        """Wait until one is held."""
+        wait_until(lambda: self._control.at_launch, "a launch that is held", timeout)
+
+    def release_launch(self):
+        self._control.hold_launch = 0
+
+    def leap(self, seconds):
+        """Let CLOCK_MONOTONIC of the forwarder leap ahead."""
+        self._control.leap_ns += round(seconds * 1e9)
 
     def last_calls(self, lcore):
         """Numbers of a core's last registering and last launching, in one count of both."""
