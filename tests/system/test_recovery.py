@@ -2,31 +2,106 @@
 """Causes of a silence and what is done about it: rows W4, W12, W14 and W17, and --on-hang."""
 
 import os
+import re
+import resource
 import signal
 import sys
 
 import pytest
 
+from support import frames
 from support.deadline import wait_until
 from support.hook import Mode
 from support.network import run
+from support.programs import lcore_map
 from support.segment import Cause, Kind, Phase, State, objects
 
 FAULTS = ["-p", "3", "-K", "20", "--allow-faults"]
 
-# Takes CPU argv[1] away from everybody for argv[2] seconds, at a priority above all others.
+# Takes CPU argv[1] away from everybody, at a priority above all others: for so many seconds as a
+# line of its input says.
 HOG = """
 import os, sys, time
 os.sched_setaffinity(0, {int(sys.argv[1])})
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
-end = time.monotonic() + float(sys.argv[2])
-while time.monotonic() < end:
-    pass
+print("ready", flush=True)
+for line in sys.stdin:
+    end = time.monotonic() + float(line)
+    print("taken", flush=True)
+    while time.monotonic() < end:
+        pass
+    print("free", flush=True)
 """
+
+
+class Hog:
+    """The program HOG on the CPU of lcore 1. It is ready, so that it takes the CPU at once.
+
+    For less than 0.95 s at a time: then the kernel lets others run for a while.
+    """
+
+    def __init__(self, start):
+        theirs, self._orders = os.pipe()
+        try:
+            cpu = sorted(os.sched_getaffinity(0))[1]
+            self._process = start([sys.executable, "-c", HOG, cpu], stdin=theirs)
+        finally:
+            os.close(theirs)
+        self._process.wait_line("^ready$")
+        self._times = 0
+
+    def take(self, seconds):
+        """Take the CPU; returns once it is taken."""
+        os.write(self._orders, f"{seconds}\n".encode())
+        self._times += 1
+        self._process.wait_line("^taken$", count=self._times)
+
+    def wait_free(self):
+        self._process.wait_line("^free$", count=self._times, timeout=30)
+
+    def close(self):
+        os.close(self._orders)
+        self._process.wait_exit()
+
+
+@pytest.fixture
+def hog(start):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("takes two CPUs")
+    hog = Hog(start)
+    yield hog
+    hog.close()
 
 
 def story(segment, lcore=1):
     return [event.kind for event in segment.events(lcore=lcore)]
+
+
+# ---- Evidence ----
+
+PHASE_NAMES = {Phase.IDLE: "idle", Phase.RX: "RX", Phase.OWN: "own processing", Phase.TX: "TX"}
+
+# A frame of a stack: OBJECT(FUNCTION+OFFSET)[ADDRESS].
+STACK_FRAME = r"^\S+\(\S*\) ?\[0x[0-9a-f]+\]$"
+
+
+def assert_told(fwd, watcher, death, answer):
+    """Log and `ka-agent -v` have cause, silence, phase, port and frames of a death's event."""
+    cause = Cause(death.cause).name.lower()
+    silent = re.escape(f"{death.silent_ns / 1e6:.1f}")
+    where = f"phase {PHASE_NAMES[death.phase]}, port {death.port}, {death.in_hand} frames in hand"
+    fwd.wait_line(rf"^L2FWD: core {death.lcore} {cause}( in \S+)? for {silent} ms, {where}: "
+                  rf"{answer}$", stream="stderr")
+    watcher.wait_line(rf"^  core {death.lcore} died: {cause}, silent for {silent} ms, {where}$")
+
+
+def stacks(fwd):
+    """Number of stacks in the log: the top of each, where it is written, is one and the same."""
+    lines = [line.text for line in fwd.lines(STACK_FRAME, stream="stderr")]
+    return lines.count(lines[0]) if lines else 0
+
+
+# ---- Causes, and what is done ----
 
 
 @pytest.mark.parametrize("fault, cause", [("exit", Cause.EXITED), ("spin", Cause.SPINNING),
@@ -107,6 +182,29 @@ def test_a_crash_is_told_with_its_signal(forwarder, agent):
     assert fwd.wait_exit() in (-signal.SIGSEGV, 99)
 
 
+def allow_core():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+
+
+def test_a_crash_leaves_a_core_dump(forwarder, agent, build, tmp_path):
+    """Telling of a crash must not take the core dump away from the one who looks into it."""
+    if build.sanitized:
+        pytest.skip("a sanitizer forbids core dumps")
+    fwd = forwarder([*FAULTS, "--fault", "1:segv@0.5"], cwd=tmp_path, preexec_fn=allow_core)
+    segment = fwd.segment()
+    watcher = agent(forwarder=fwd)
+    watcher.wait_line("^Watching")
+    status = fwd.wait_exit()
+    for dump in tmp_path.glob("core*"):  # Where the kernel makes it a file; large.
+        dump.unlink()
+    assert (status, fwd.core_dumped) == (-signal.SIGSEGV, True), fwd.report()
+    last = segment.snapshot()
+    assert last.crash_ns != 0 and (last.crash_lcore, last.crash_signal) == (1, signal.SIGSEGV)
+    assert (last.legacy.core_state[1], last.monitor.deaths) == (State.DEAD, 0)
+    assert watcher.wait_exit() == 3
+    watcher.wait_line(r"^Core 1 crashed: signal 11, Segmentation fault\.$")
+
+
 def test_abort_ends_the_process_with_the_evidence(forwarder, agent):
     """--on-hang abort: SIGABRT for a supervisor, and the agent knows why."""
     fwd = forwarder([*FAULTS, "--on-hang", "abort", "--fault", "1:spin@0.5"])
@@ -115,6 +213,104 @@ def test_abort_ends_the_process_with_the_evidence(forwarder, agent):
     assert fwd.lines(r"^L2FWD: core 1 spinning .* the process ends"), fwd.report()
     assert watcher.wait_exit() == 3
     watcher.wait_line(r"has aborted because a worker hung\.$")
+
+
+@pytest.mark.parametrize("phase, mode, in_hand, function", [
+    (Phase.RX, Mode.SPIN, 0, r"pcap_next(_ex)?"), (Phase.TX, Mode.SLEEP, 32, "pcap_dump")],
+    ids=["rx", "tx"])
+def test_respawn_is_refused_inside_a_driver(forwarder, agent, hook, tmp_path, phase, mode, in_hand,
+                                            function):
+    """A worker that hangs in a burst function of its driver is not taken out of it, since what that
+    has half done stays so: it is watched, and goes on without the loss of a frame."""
+    sent = [frames.udp_frame(number) for number in range(320)]
+    source = frames.write_pcap(tmp_path / "in.pcap", sent)
+    nothing = frames.write_pcap(tmp_path / "nothing.pcap", [])
+    sink, other = tmp_path / "out.pcap", tmp_path / "other.pcap"
+    hook.dry_driver()
+    fwd = forwarder(["-p", "3", "-K", "20", "--on-hang", "respawn"], hook=hook,
+                    vdevs=[f"net_pcap0,rx_pcap={source},tx_pcap={other}",
+                           f"net_pcap1,rx_pcap={nothing},tx_pcap={sink}"])
+    segment = fwd.segment()
+    watcher = agent(["-v"], forwarder=fwd)
+    watcher.wait_line("^Watching")
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.hold_in_driver(phase, mode, passes=40)  # In the middle of the second burst.
+    hook.wait_in_driver()
+    dead = segment.wait(lambda now: now.monitor.deaths == 1, "the death")
+    segment.wait(lambda now: now.monitor.ticks > dead.monitor.ticks + 20, "more pings")
+    assert story(segment) == [Kind.DEATH] and segment.monitor().restarts == 0
+    (death,) = segment.events(Kind.DEATH)
+    cause = Cause.SPINNING if mode == Mode.SPIN else Cause.BLOCKED
+    assert (death.cause, death.phase, death.port, death.in_hand) == (cause, phase, 0, in_hand)
+    assert death.silent_ns >= 20_000_000
+    assert_told(fwd, watcher, death, "watched; relaunched if it returns")
+    fwd.wait_line(rf"^Dead core 1 - {cause.name.lower()}, cannot be restarted\.\.$",
+                  stream="stdout")
+    fwd.wait_line(rf"\({function}\+0x\S+\) ?\[0x", stream="stderr")
+    hook.release_driver()
+    now = segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
+    assert story(segment) == [Kind.DEATH, Kind.RECOVERY] and now.monitor.restarts == 0
+    wait_until(lambda: sink.stat().st_size >= 24 + sum(16 + len(frame) for frame in sent),
+               "all frames to be sent")
+    assert fwd.terminate() == 0
+    assert [frame[12:] for frame in frames.read_pcap(sink)] == [frame[12:] for frame in sent]
+    assert not fwd.lines("did not come back"), fwd.report()
+
+
+def test_evidence_tells_where_a_worker_hung(forwarder, agent, hook):
+    """Log and agent name cause, silence, phase, port and frames in hand; the stack shows the
+    function that hangs. First in its own processing, then in what it calls between two bursts."""
+    fwd = forwarder([*FAULTS, "--fault", "1:spin:400@0.5"], hook=hook)
+    segment = fwd.segment()
+    watcher = agent(["-v"], forwarder=fwd)
+    watcher.wait_line("^Watching")
+    segment.wait(lambda now: now.core[1].recoveries == 1, "the first recovery")
+    (death,) = segment.events(Kind.DEATH)
+    assert (death.phase, death.in_hand) == (Phase.OWN, 32) and death.port in (0, 1)
+    assert 20_000_000 <= death.silent_ns < 400_000_000
+    assert_told(fwd, watcher, death, "watched; relaunched if it returns")
+    fwd.wait_line(r"l2fwd-keepalive\(\S*\) ?\[0x")
+    assert not fwd.lines(r"\(rte_keepalive_mark_alive\+")
+
+    hook.hold(1, Mode.SPIN)
+    segment.wait(lambda now: now.monitor.deaths == 2, "the second death")
+    death = segment.events(Kind.DEATH)[1]
+    assert (death.phase, death.in_hand) == (Phase.IDLE, 0)
+    assert death.silent_ns >= 20_000_000
+    assert_told(fwd, watcher, death, "watched; relaunched if it returns")
+    fwd.wait_line(r"\(rte_keepalive_mark_alive\+0x\S+\) ?\[0x")
+    hook.release(1)
+    segment.wait(lambda now: now.core[1].recoveries == 2, "the second recovery")
+    assert fwd.terminate() == 0 and stacks(fwd) == 2
+
+
+def test_a_storm_of_hangs_writes_few_stacks(forwarder, hook):
+    """Each death has its line of evidence; stacks are written for five a minute, then it is said
+    how many were not. The minute is made to pass."""
+    hook.live(1, 0.02)
+    fwd = forwarder(["-p", "3", "-K", "5", "--on-hang", "respawn", "--demo-fault", "spin",
+                     "--demo-lifetime", "1"], hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].deaths >= 7, "a storm")
+    lives = hook.lives(1)
+    hook.live(1, 3600)
+    wait_until(lambda: hook.lives(1) > lives, "a life that lasts")
+    deaths = hook.lives(1) - 1
+    segment.wait(lambda now: story(segment).count(Kind.BACK) == deaths, "all to be back")
+    fwd.wait_line(r"^L2FWD: core 1 spinning .*: taken out of it$", count=deaths)
+    assert deaths == segment.monitor().deaths and stacks(fwd) == 5, fwd.report(last=400)
+    assert not fwd.lines("suppressed")
+
+    hook.leap(60)
+    hook.hold(1, Mode.SPIN)
+    said = fwd.wait_line(r"^L2FWD: (\d+) stacks suppressed$", stream="stderr")
+    assert int(said.match[1]) == deaths - 5
+    segment.wait(lambda now: now.monitor.deaths == deaths + 1, "one more death")
+    hook.release(1)
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
+    fwd.wait_line(r"\(rte_keepalive_mark_alive\+0x")
+    assert stacks(fwd) == 6
+    assert fwd.terminate() == 0
 
 
 def test_w12_a_worker_that_dies_again_and_again_is_given_up(forwarder):
@@ -130,21 +326,95 @@ def test_w12_a_worker_that_dies_again_and_again_is_given_up(forwarder):
     assert fwd.terminate() == 0
 
 
-def test_a_starved_worker_is_innocent(forwarder, start, build):
+def test_a_starved_worker_is_innocent(forwarder, hog):
     """A program of higher priority takes the worker's CPU for 250 ms, three times: no death, no
     restart, and each time it is said."""
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("takes two CPUs")
     fwd = forwarder(["-p", "3", "-K", "10"])
     segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
     for number in range(1, 4):
-        hog = start([sys.executable, "-c", HOG, "1", "0.25"])
-        assert hog.wait_exit(timeout=30) == 0, hog.report()
+        hog.take(0.25)
+        hog.wait_free()
         segment.wait(lambda now: len(segment.events(Kind.STARVED)) >= number, "it to be said")
     assert segment.monitor().deaths == 0 and segment.monitor().restarts == 0
     assert min(event.outage_ns for event in segment.events(Kind.STARVED)) > 30_000_000
     assert fwd.lines(r"^L2FWD: core 1 was starved by the host for \d+\.\d ms$")
     assert fwd.terminate() == 0
+
+
+def assert_pings_on_time(fwd, hook, first):
+    """Pings since the one of number `first` kept their period of 100 ms, within half of it, and
+    found lcore 2 alive."""
+    segment = fwd.segment()
+    now = segment.snapshot()
+    times = hook.ping_times()[first:]
+    gaps = [round((b - a) / 1e6) for a, b in zip(times, times[1:])]
+    assert max(gaps) < 150, gaps
+    assert (now.monitor.late_ticks, now.monitor.longest_late_ns) == (0, 0), now.monitor
+    assert (now.monitor.deaths, now.core[2].deaths) == (1, 0)
+    assert segment.events(Kind.STARVED, lcore=2) == [] and now.core[2].state == State.ALIVE
+
+
+def test_w14_a_launch_that_waits_delays_no_ping(forwarder, hook):
+    """The original's monitor waits for the thread that it launches, without limit. Here a launch
+    that does not return for ten periods delays nobody's pings."""
+    fwd = forwarder(["-p", "3", "-K", "100", "--allow-faults", "--fault", "1:exit@1.5"],
+                    lcores=lcore_map(3), hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.hold_launch()
+    hook.wait_in_launch()
+    first = hook.pings
+    wait_until(lambda: hook.pings > first + 10, "pings while a launch waits")
+    assert_pings_on_time(fwd, hook, first)
+    assert story(segment) == [Kind.DEATH, Kind.RESTART]
+    hook.release_launch()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
+    assert story(segment) == [Kind.DEATH, Kind.RESTART, Kind.BACK]
+    assert fwd.terminate() == 0
+
+
+def worker_thread(fwd, lcore):
+    """Thread id of a worker, by the name that EAL gives it."""
+    names = {f"lcore-worker-{lcore}", f"rte-worker-{lcore}", f"dpdk-worker{lcore}"}
+    for tid in fwd.threads():
+        with open(f"/proc/{fwd.pid}/task/{tid}/comm") as comm:
+            if comm.read().strip() in names:
+                return tid
+    raise AssertionError(f"no thread of lcore {lcore}")
+
+
+def test_w14_a_relaunch_without_a_cpu_delays_no_ping(forwarder, hook, hog):
+    """The same with nothing in EAL's place: the worker has left its loop when a program of higher
+    priority takes its CPU, so that it cannot take what it is launched for."""
+    fwd = forwarder(["-p", "3", "-K", "100", "--allow-faults", "--fault", "1:exit@1"],
+                    lcores=lcore_map(3), hook=hook)
+    segment = fwd.segment()
+    worker = worker_thread(fwd, 1)
+    wait_until(lambda: fwd.threads()[worker][0] == "S", "the worker to wait for work")
+    hog.take(0.9)
+    first = hook.pings
+    segment.wait(lambda now: now.core[1].restarts == 1, "the relaunch")
+    hog.wait_free()
+    now = segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
+    # It was launched into the time without a CPU.
+    (restart,), (back,) = segment.events(Kind.RESTART), segment.events(Kind.BACK)
+    assert back.time_ns - restart.time_ns > 200_000_000
+    assert now.core[1].last_outage_ns > 700_000_000
+    assert_pings_on_time(fwd, hook, first)
+    assert fwd.terminate() == 0
+
+
+def test_a_starved_worker_does_not_hang_at_the_end(forwarder, hog):
+    """SIGTERM while the host has taken the worker's CPU: it leaves its loop as soon as it can, and
+    nobody says that it hung."""
+    fwd = forwarder(["-p", "3", "-K", "20"])
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hog.take(0.6)
+    status = fwd.terminate()
+    assert not fwd.lines("hangs at the end|does not leave its loop"), fwd.report()
+    assert status == 0 and objects() == []
 
 
 def test_w8_a_monitor_that_stood_still_accuses_nobody(forwarder):
