@@ -10,6 +10,7 @@ from support.hook import Hook, Mode
 from support.segment import Cause, Kind, State
 
 import tracer
+from pause import let_pass
 from result import Result, spread
 from scene import NO_LIMIT, Scene, causes_seen, temporary_directory
 
@@ -72,6 +73,25 @@ def _settle(result, scene, injected, cause, others=0):
 
 # ---- Random faults of the demonstration, one life after the other ----
 
+# Of a wait that ends by itself.
+NO_END = float("inf")
+
+
+class _Lives:
+    """Waits for lives to begin, until that many did or for 5 s none does."""
+
+    def __init__(self, scene, wanted):
+        self._scene = scene
+        self._wanted = wanted
+        self._begun, self._moved_at = 0, time.monotonic()
+
+    def over(self):
+        begun = sum(self._scene.lives().values())
+        if begun != self._begun:
+            self._begun, self._moved_at = begun, time.monotonic()
+        return begun >= self._wanted or time.monotonic() > self._moved_at + 5
+
+
 def _stuck(scene):
     return [lcore for lcore in scene.workers if not scene.moves(lcore)]
 
@@ -87,24 +107,18 @@ def lives(world, name, kind, cause, period_ms, wanted, *, policy="respawn", life
     with Scene(world, args, hook=hook) as scene:
         for lcore in scene.workers:
             hook.live(lcore, 0)
-        launched, moved_at = 0, time.monotonic()
-        while launched < wanted + 2 and time.monotonic() < moved_at + 5:
-            time.sleep(0.05)
-            now = sum(scene.lives().values())
-            if now != launched:
-                launched, moved_at = now, time.monotonic()
+        wait_until(_Lives(scene, wanted + 2).over, "the faults", NO_END)
         # No more faults: the lives that begin now last.
         for lcore in scene.workers:
             hook.live(lcore, 3600)
-        quiet = time.monotonic_ns() + round(1e9 * (3 * lifetime + 0.2))
-        wait_until(lambda: time.monotonic_ns() > quiet or None, "the last lives")
+        let_pass(3 * lifetime + 0.2, "the last short lives end, each by its fault")
         try:
             scene.wait_alive(5)
         except AssertionError as error:
             result.complaints.append(str(error))
         stuck = _stuck(scene)
         begun = scene.lives()
-        time.sleep(2 * scene.agent_slice)
+        scene.wait_reported()
     made = {lcore: begun[lcore] - 1 + (lcore in stuck) for lcore in scene.workers}
     _settle(result, scene, made, cause)
     restarts = {lcore: scene.last.core[lcore].restarts for lcore in scene.workers}
@@ -159,7 +173,7 @@ def _planned(world, result, kinds, wanted, gap, settle, *, args, evaluate, first
                            "the end of the faults, with all alive", over + 10 - time.monotonic())
             except AssertionError as error:
                 result.complaints.append(str(error))
-            time.sleep(2 * scene.agent_slice)
+            scene.wait_reported()
         evaluate(scene, made)
 
 
@@ -233,7 +247,7 @@ def _held(world, name, mode, cause, policy, wanted):
             except AssertionError as error:
                 result.complaints.append(str(error))
                 break
-        time.sleep(2 * scene.agent_slice)
+        scene.wait_reported()
     _settle(result, scene, made, cause)
     restarts = scene.last.monitor.restarts
     if restarts != (0 if policy == "report" else sum(made.values())):
@@ -270,7 +284,7 @@ def traced(world):
             except AssertionError as error:
                 result.complaints.append(str(error))
                 break
-        time.sleep(2 * scene.agent_slice)
+        scene.wait_reported()
     _settle(result, scene, made, Cause.STOPPED)
     if scene.last.monitor.restarts != 0:
         result.complaints.append(f"{scene.last.monitor.restarts} restarts")

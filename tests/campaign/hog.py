@@ -13,6 +13,8 @@ import random
 import sys
 import time
 
+from pause import let_pass
+
 
 def main(cpu, seconds, seed, least_ms, most_ms):
     chance = random.Random(seed)
@@ -26,7 +28,7 @@ def main(cpu, seconds, seed, least_ms, most_ms):
         while now < begin + length:
             now = time.monotonic_ns()
         print(begin, now, flush=True)
-        time.sleep(chance.uniform(0.06, 0.3))
+        let_pass(chance.uniform(0.06, 0.3), "between two bursts")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,17 @@
 import itertools
 import os
 import random
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+from support.deadline import wait_until
 from support.process import Process
 from support.segment import Kind
 
-from campaigns import LIST_MAX, _deaths
+from campaigns import LIST_MAX, NO_END, _deaths
+from pause import let_pass
 from result import Result, spread
 from scene import NO_LIMIT, Scene, causes_seen
 
@@ -67,14 +68,27 @@ def _cpus(workers):
 
 
 def _stalls(seconds, chance, first=1.0, gap=0.0):
-    """--fault for a monitor that stands still for 10 to 500 ms, as often as one list takes."""
-    entries, at = [], first
+    """[(at_s, length_ms)] of a monitor that stands still for 10 to 500 ms, one list of --fault."""
+    plan, at = [], first
     gap = max(gap, seconds / LIST_MAX - 0.255)
-    while at < first + seconds - 0.6 and len(entries) < LIST_MAX:
+    while at < first + seconds - 0.6 and len(plan) < LIST_MAX:
         length = chance.uniform(10, 500)
-        entries.append(f"0:monitor-stall:{length:.1f}@{at:.3f}")
+        plan.append((at, length))
         at += length / 1e3 + chance.uniform(0.1, 0.3) + gap
-    return ["--allow-faults", "--fault", ",".join(entries)], len(entries)
+    return plan
+
+
+def _stall_args(plan):
+    return ["--allow-faults", "--fault",
+            ",".join(f"0:monitor-stall:{length:.1f}@{at:.3f}" for at, length in plan)]
+
+
+def _stalls_made(plan, pings):
+    """Stalls that show as a gap between two pings, the longest gap for the longest stall."""
+    gaps = sorted((later - earlier for earlier, later in itertools.pairwise(pings)), reverse=True)
+    lengths = sorted((length * 1e6 for _, length in plan), reverse=True)
+    # A length is rounded to 0.1 ms on its way.
+    return sum(gap >= length - 1e5 for gap, length in zip(gaps, lengths))
 
 
 def _stop_and_go(forwarder, seconds, chance, gap=0.0):
@@ -83,10 +97,10 @@ def _stop_and_go(forwarder, seconds, chance, gap=0.0):
     times = 0
     while time.monotonic() < end:
         forwarder.freeze()
-        time.sleep(chance.uniform(0.005, 0.5))
+        let_pass(chance.uniform(0.005, 0.5), "it stands still")
         forwarder.thaw()
         times += 1
-        time.sleep(chance.uniform(0.05, 0.3) + gap)
+        let_pass(chance.uniform(0.05, 0.3) + gap, "it runs")
     return times
 
 
@@ -139,7 +153,7 @@ def starved(world):
         pings.start()
         hog = Hog(_cpus(1)[1], world.noise_seconds, world.seed)
         bursts = hog.bursts()
-        time.sleep(0.1)
+        scene.wait_seen()
         times = pings.stop()
     _starvations(result, scene, bursts, times)
     _innocent(result, scene)
@@ -160,12 +174,16 @@ def frozen(world):
 
 def stalled(world):
     """The main lcore stands still for 10 to 500 ms."""
-    result = Result("noise: the monitor stalls")
-    faults, count = _stalls(world.noise_seconds, random.Random(world.seed))
-    with Scene(world, [*_args(), *faults]) as scene:
-        time.sleep(world.noise_seconds + 1)
-        scene.wait_alive()
-    result.add(injected=count)
+    plan = _stalls(world.noise_seconds, random.Random(world.seed))
+    result = Result("noise: the monitor stalls", wanted=len(plan))
+    with Scene(world, [*_args(), *_stall_args(plan)]) as scene:
+        pings = Pings(scene.hook)
+        pings.start()
+        # Their clock began when the workers were made, which was before now.
+        over = time.monotonic() + plan[-1][0] + plan[-1][1] / 1e3
+        wait_until(lambda: time.monotonic() > over, "the end of the stalls", NO_END)
+        scene.wait_seen()
+        result.add(injected=_stalls_made(plan, pings.stop()))
     _innocent(result, scene)
     return result
 
@@ -173,19 +191,17 @@ def stalled(world):
 def everything(world):
     """Hogs on all CPUs, SIGSTOP, a monitor that stalls, and an output that takes nothing, at once."""
     result = Result("noise: all at once, stdout full")
-    faults, count = _stalls(world.noise_seconds, random.Random(world.seed), gap=0.4)
-    with Scene(world, [*_args(), *faults, "-T", 1], blocked=True) as scene:
+    plan = _stalls(world.noise_seconds, random.Random(world.seed), gap=0.4)
+    with Scene(world, [*_args(), *_stall_args(plan), "-T", 1], blocked=True) as scene:
         scene.wait_alive()
         hogs = [Hog(cpu, world.noise_seconds, world.seed + cpu) for cpu in sorted(set(_cpus(2)))]
         stops = _stop_and_go(scene.forwarder, world.noise_seconds, random.Random(world.seed),
                              gap=0.4)
         bursts = list(itertools.chain(*(hog.bursts() for hog in hogs)))
-        time.sleep(0.2)
-        scene.wait_alive()
-        scene.forwarder.signal(signal.SIGCONT)
-    result.add(injected=count + stops + len(bursts))
+        scene.wait_seen()
+    result.add(injected=len(plan) + stops + len(bursts))
     _innocent(result, scene)
-    result.details.update({"bursts": len(bursts), "stops": stops, "stalls": count,
+    result.details.update({"bursts": len(bursts), "stops": stops, "stalls": len(plan),
                            "lost lines": scene.last.monitor.lost_lines,
                            "starved events": scene.watch.count(Kind.STARVED)})
     if scene.last.monitor.lost_lines == 0:

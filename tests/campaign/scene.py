@@ -72,8 +72,6 @@ class Scene:
     left behind, events or lines that were lost.
     """
 
-    agent_slice = 0.1  # How often the agent looks at what does not wake it.
-
     def __init__(self, world, args, *, workers=2, exit_code=0, blocked=False, hook=None,
                  leaves_segment=False, **process):
         prefix = f"c{os.getpid()}-{next(_number)}"
@@ -169,6 +167,20 @@ class Scene:
     def agent_causes(self, cause):
         """Deaths of a cause in the agent's story of the events (-v)."""
         return len(self.agent.lines(rf"^  core \d+ died: {cause},"))
+
+    def wait_reported(self):
+        """Wait until the agent has told of every death so far; what it leaves out is a complaint."""
+        try:
+            wait_until(lambda: self.agent_deaths() >= self.segment.snapshot().monitor.deaths,
+                       "the agent to report all deaths", 5)
+        except AssertionError as error:
+            self.complaints.append(str(error))
+
+    def wait_seen(self):
+        """Wait until the monitor has looked at its workers as they are now, and all live."""
+        pings = self.hook.pings
+        wait_until(lambda: self.hook.pings >= pings + 2, "two pings")
+        self.wait_alive()
 
     def __exit__(self, kind, error, traceback):
         watch = getattr(self, "watch", None)
