@@ -17,7 +17,7 @@ sys.path.append(str(HERE.parent / "system"))
 import campaigns  # noqa: E402
 import noise  # noqa: E402
 import result  # noqa: E402
-from scene import temporary_directory  # noqa: E402
+from scene import NOT_BACK, temporary_directory  # noqa: E402
 from support import hook  # noqa: E402
 from support.build import Build  # noqa: E402
 
@@ -100,6 +100,9 @@ def main():
     if unknown:
         parser.error(f"no campaign '{unknown[0]}'; see --help")
     build = Build(os.environ["KA_TEST_WORLD"])
+    if NOT_BACK.encode() not in Path(build.forwarder).read_bytes():
+        sys.exit(f"campaign: '{NOT_BACK}' stands nowhere in the forwarder: lost mbufs would go "
+                 "unnoticed; see what it says instead, and change NOT_BACK in scene.py")
     if options.logs is not None:
         options.logs.mkdir(parents=True, exist_ok=True)
     began = time.time()
