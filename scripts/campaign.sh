@@ -3,9 +3,11 @@
 #
 # Make faults, and count those that were detected, named, recovered and reported, and those that
 # were invented: campaign.sh [--quick] [--json FILE] [CAMPAIGN]...
+#                campaign.sh --table FILE
 #
 #   --quick         a minute instead of a quarter of an hour
 #   --json FILE     write the results to FILE, too
+#   --table FILE    make no faults: print FILE, written by --json, as a table in Markdown
 #   CAMPAIGN        only these; --help lists them, and further options
 #
 #   CAMPAIGN_BUILD  build directory with both programs (default: build, which is then made)
@@ -39,6 +41,10 @@ revision() {
 	echo "$revision"
 }
 
+if [ "${1:-}" = --table ]; then
+	shift
+	exec /usr/bin/python3 -B "$top/tests/campaign/table.py" "$@"
+fi
 [ -n "${CAMPAIGN_BUILD:-}" ] || build
 KA_CAMPAIGN_REVISION=$(revision)
 export KA_CAMPAIGN_REVISION

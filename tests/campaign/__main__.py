@@ -88,6 +88,8 @@ def main():
         prog="campaign.sh", description="Make faults, and count what becomes of them.",
         epilog=f"campaigns:\n{about}", formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a minute instead of a quarter of an hour")
+    parser.add_argument("--many", metavar="N", type=int,
+                        help="exits and spins at each period")
     parser.add_argument("--noise", metavar="SEC", type=float,
                         help="seconds of each of the four kinds of noise")
     parser.add_argument("--json", metavar="FILE", help="where to write the results, too")
@@ -108,6 +110,8 @@ def main():
     began = time.time()
     results = []
     sizes = dict(SIZES[options.quick])
+    if options.many is not None:
+        sizes["many"] = options.many
     if options.noise is not None:
         sizes["noise_seconds"] = options.noise
     with temporary_directory() as directory:
@@ -122,7 +126,8 @@ def main():
     short = sum(not done.ok for done in results)
     if options.json:
         Path(options.json).write_text(json.dumps(
-            {"machine": machine(build), "quick": options.quick, "seed": options.seed,
+            {"machine": machine(build), "quick": options.quick, "sizes": sizes,
+             "seed": options.seed,
              "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
              "seconds": round(time.time() - began, 1), "short": short,
              "campaigns": [done.as_dict() for done in results]}, indent=2) + "\n")

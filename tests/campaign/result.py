@@ -45,12 +45,20 @@ class Result:
 
 
 def spread(values, scale=1e6):
-    """Smallest, median and largest, in ms from ns."""
+    """How many, and smallest, median, 99th percentile and largest, in ms from ns.
+
+    Of fewer than 100 values the 99th percentile is the largest, and says nothing: None.
+    """
     values = sorted(values)
     if not values:
         return None
-    ends = values[0], values[len(values) // 2], values[-1]
-    return dict(zip(("least_ms", "median_ms", "most_ms"), (round(v / scale, 2) for v in ends)))
+    count = len(values)
+    picks = {"least_ms": 0, "median_ms": count // 2, "p99_ms": -(-99 * count // 100) - 1,
+             "most_ms": -1}
+    found = {name: round(values[at] / scale, 2) for name, at in picks.items()}
+    if count < 100:
+        found["p99_ms"] = None
+    return {"count": count, **found}
 
 
 def head():
