@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Run all tests, or some: test.sh [build|lint|unit|system|sanitize|demo]...
+# Run all tests, or some: test.sh [build|lint|unit|system|campaign|sanitize|demo]...
 #
 #   build     gcc and clang without a warning, and an installation
 #   lint      scripts/lint.sh
 #   unit      unit suite
 #   system    system suite, on real frames, in namespaces of its own
+#   campaign  scripts/campaign.sh --quick; each campaign is a test
 #   sanitize  unit and system suite with ASan and UBSan, unit suite with TSan
 #   demo      scripts/demo.sh
 #
@@ -154,6 +155,27 @@ run_system() {
 	fi
 }
 
+count_campaigns() {
+	/usr/bin/python3 - "$1" <<-'END'
+		import json, sys
+		campaigns = json.load(open(sys.argv[1]))["campaigns"]
+		passed = sum(campaign["ok"] for campaign in campaigns)
+		print(passed, len(campaigns) - passed, 0)
+	END
+}
+
+# Its rows and complaints go to the log as they come. The file is written at its very end.
+run_campaigns() {
+	local dir=$builds/$1 rc=0 sums
+	rm -f "$dir/campaign.json"
+	CAMPAIGN_BUILD=$top/$dir as_root timeout --foreground -k 10 300 scripts/campaign.sh --quick \
+		--json "$top/$dir/campaign.json" </dev/null || rc=$?
+	read -r -a sums < <(count_campaigns "$dir/campaign.json") || sums=(0 1 0)
+	# Ended badly, and no campaign is to blame: it was the script.
+	[ "$rc" -eq 0 ] || [ "${sums[1]}" -gt 0 ] || sums[1]=1
+	add "campaigns ($1)" "${sums[@]}"
+}
+
 # ThreadSanitizer of gcc 12 cannot always place its shadow where addresses are randomized by more
 # than 28 bits, as newer kernels do.
 tsan() {
@@ -189,6 +211,10 @@ part_system() {
 	need gcc && run_system gcc
 }
 
+part_campaign() {
+	need gcc && run_campaigns gcc
+}
+
 part_sanitize() {
 	if need asan; then
 		run_units asan
@@ -206,7 +232,7 @@ part_demo() {
 	add "demo" $((rc == 0)) $((rc != 0)) 0
 }
 
-all_parts=(build lint unit system sanitize demo)
+all_parts=(build lint unit system campaign sanitize demo)
 [ $# -gt 0 ] || set -- "${all_parts[@]}"
 if [ "$1" = --help ] || [ "$1" = -h ]; then
 	sed -n '4,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
