@@ -18,6 +18,7 @@
 
 /* A handler is given no pointer of ours. */
 static _Thread_local struct forward_lcore *self;
+static _Thread_local bool crashing;
 static _Atomic(escape_crash_fn) crash_callback;
 static void *_Atomic crash_data;
 
@@ -63,7 +64,7 @@ on_ask(int number)
 		return;
 	atomic_store_explicit(&worker->escape.answered_ns, ka_shm_now_ns(), memory_order_relaxed);
 	want = atomic_exchange_explicit(&worker->escape.want, ESCAPE_NOTHING, memory_order_acquire);
-	if (want == ESCAPE_NOTHING || !is_silent(worker))
+	if (want == ESCAPE_NOTHING || ((want & ESCAPE_ANYHOW) == 0 && !is_silent(worker)))
 		return;
 	if ((want & ESCAPE_EVIDENCE) != 0)
 		write_stack();
@@ -74,12 +75,16 @@ on_ask(int number)
 	errno = error;
 }
 
-/* The default action is back (SA_RESETHAND): the same fault again ends the process. */
+/* With the default action back, the same fault again ends the process. */
 static void
 on_crash(int number, siginfo_t *info, void *context)
 {
+	const struct sigaction by_default = { .sa_handler = SIG_DFL };
+
 	(void)context;
-	if (self != NULL) {
+	/* Not a second time, for a fault of this handler's own. */
+	if (self != NULL && !crashing) {
+		crashing = true;
 		escape_crash_fn tell = atomic_load_explicit(&crash_callback, memory_order_acquire);
 
 		if (tell != NULL)
@@ -87,6 +92,7 @@ on_crash(int number, siginfo_t *info, void *context)
 			     number);
 		write_stack();
 	}
+	sigaction(number, &by_default, NULL);
 	/* One that was sent by kill() would not come again by itself. */
 	if (info->si_code <= 0)
 		raise(number);
@@ -99,9 +105,16 @@ escape_open(struct forward_lcore *worker)
 		.ss_sp = worker->escape.stack,
 		.ss_size = sizeof(worker->escape.stack),
 	};
+	sigset_t needed;
 
 	self = worker;
 	sigaltstack(&stack, NULL);
+	/* Who started the program may have blocked them. */
+	sigemptyset(&needed);
+	sigaddset(&needed, ESCAPE_SIGNAL);
+	for (size_t i = 0; i < sizeof(crash_signals) / sizeof(crash_signals[0]); i++)
+		sigaddset(&needed, crash_signals[i]);
+	pthread_sigmask(SIG_UNBLOCK, &needed, NULL);
 	worker->escape.thread = pthread_self();
 	worker->escape.tid = gettid();
 	atomic_store_explicit(&worker->escape.want, ESCAPE_NOTHING, memory_order_relaxed);
@@ -117,6 +130,16 @@ escape_close(struct forward_lcore *worker)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
+void
+escape_end(void)
+{
+	const stack_t none = { .ss_flags = SS_DISABLE };
+
+	self = NULL;
+	atomic_signal_fence(memory_order_seq_cst);
+	sigaltstack(&none, NULL);
+}
+
 /* ---- In the main lcore ---- */
 
 int
@@ -126,7 +149,7 @@ escape_install(escape_crash_fn crashed, void *data)
 	struct sigaction ask = { .sa_handler = on_ask, .sa_flags = SA_RESTART };
 	struct sigaction crash = {
 		.sa_sigaction = on_crash,
-		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
 	};
 	void *frame;
 

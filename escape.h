@@ -29,6 +29,7 @@ enum escape_want {
 	ESCAPE_NOTHING = 0,
 	ESCAPE_EVIDENCE = 1, /**< Write the stack to the log. */
 	ESCAPE_LEAVE = 2,    /**< Leave the loop, where that is safe. May be combined. */
+	ESCAPE_ANYHOW = 4,   /**< The stack of one that is not silent, too. With EVIDENCE. */
 };
 
 struct forward_lcore;
@@ -67,6 +68,9 @@ void escape_open(struct forward_lcore *worker);
 /** The worker is about to leave its loop by itself. Worker only. */
 void escape_close(struct forward_lcore *worker);
 
+/** It has left: its thread has nothing more of the worker's. Last of all. Worker only. */
+void escape_end(void);
+
 /**
  * Ask a silent worker to show that it executes instructions: escape.answered_ns tells when it did.
  * Its CPU clock is no proof, see recovery_judge(). Main lcore only.
@@ -77,7 +81,7 @@ void escape_probe(struct forward_lcore *worker);
  * Ask a silent worker. Main lcore only. It is asked in vain if it moves on meanwhile, or if it is
  * in a phase that must not be left.
  *
- * @param want  ESCAPE_EVIDENCE, ESCAPE_LEAVE or both.
+ * @param want  ESCAPE_EVIDENCE, ESCAPE_LEAVE or both; ESCAPE_ANYHOW.
  * @param beat_tsc  its last heartbeat: a worker with a younger one is not silent.
  * @return 0, or -ESRCH when the worker is not in its loop.
  */

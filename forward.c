@@ -213,11 +213,13 @@ forward_run(void *argument)
 
 	if (sigsetjmp(worker->escape.top, 1) != 0) {
 		drop_in_hand(worker);
+		escape_end();
 		return 0;
 	}
 	escape_open(worker);
 	loop(worker);
 	escape_close(worker);
+	escape_end();
 	return 0;
 }
 

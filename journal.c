@@ -210,6 +210,14 @@ journal_given_up(struct journal *journal, unsigned int lcore, const char *why, c
 }
 
 void
+journal_refused(const struct journal *journal, unsigned int lcore, uint64_t asked_ns)
+{
+	RTE_LOG(WARNING, L2FWD,
+		"core %u was asked to leave its loop %.1f ms ago and is still in it: watched\n",
+		lcore, (double)(journal->now_ns - asked_ns) / NS_PER_MS);
+}
+
+void
 journal_taken_over(struct journal *journal, unsigned int lcore, uint16_t port, unsigned int other)
 {
 	struct ka_shm_event event = event_of(journal, lcore, KA_EVENT_TAKEN_OVER);
@@ -223,15 +231,29 @@ journal_taken_over(struct journal *journal, unsigned int lcore, uint16_t port, u
 /* ---- What is no death ---- */
 
 void
-journal_starved(struct journal *journal, unsigned int lcore, uint64_t outage_ns)
+journal_starving(struct journal *journal, unsigned int lcore, uint64_t so_far_ns)
+{
+	struct ka_shm_event event = event_of(journal, lcore, KA_EVENT_STARVING);
+
+	event.cause = KA_CAUSE_STARVED;
+	event.outage_ns = so_far_ns;
+	publish(journal, &event);
+	RTE_LOG(WARNING, L2FWD, "core %u is starved by the host, for %.1f ms so far\n", lcore,
+		(double)so_far_ns / NS_PER_MS);
+}
+
+void
+journal_starved(struct journal *journal, unsigned int lcore, uint64_t outage_ns, uint64_t queued_ns)
 {
 	struct ka_shm_event event = event_of(journal, lcore, KA_EVENT_STARVED);
 
 	event.cause = KA_CAUSE_STARVED;
 	event.outage_ns = outage_ns;
+	event.silent_ns = queued_ns;
 	publish(journal, &event);
-	RTE_LOG(INFO, L2FWD, "core %u was starved by the host for %.1f ms\n", lcore,
-		(double)outage_ns / NS_PER_MS);
+	RTE_LOG(INFO, L2FWD,
+		"core %u was starved by the host for %.1f ms, %.1f ms of it in the run queue\n",
+		lcore, (double)outage_ns / NS_PER_MS, (double)queued_ns / NS_PER_MS);
 }
 
 static const char *

@@ -81,12 +81,23 @@ void journal_restart(struct journal *journal, unsigned int lcore);
 /** A dead core gives heartbeats: of its new life (back), or of the old one (recovered). */
 void journal_back(struct journal *journal, unsigned int lcore, bool new_life, uint64_t outage_ns);
 
-/** A core that the host had taken the CPU from moves again. */
-void journal_starved(struct journal *journal, unsigned int lcore, uint64_t outage_ns);
+/** A core has had no CPU for a long time, and still has none. */
+void journal_starving(struct journal *journal, unsigned int lcore, uint64_t so_far_ns);
+
+/**
+ * A core that the host had taken the CPU from moves again.
+ *
+ * @param queued_ns  time that it was runnable and did not run, by the kernel; 0 = not known.
+ */
+void journal_starved(struct journal *journal, unsigned int lcore, uint64_t outage_ns,
+		     uint64_t queued_ns);
 
 /** A core is not launched again. @param why,ports how its line goes on. */
 void
 journal_given_up(struct journal *journal, unsigned int lcore, const char *why, const char *ports);
+
+/** A core was asked to leave its loop and is still in it. */
+void journal_refused(const struct journal *journal, unsigned int lcore, uint64_t asked_ns);
 
 /** A port of a core that was given up is polled by another one from now on. */
 void

@@ -223,8 +223,13 @@ start_work(struct app *app)
 	if (notice[0] != '\0')
 		RTE_LOG(NOTICE, L2FWD, "%s\n", notice);
 	rc = make_monitor(app);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = monitor_start(app->monitor);
+	} else {
+		/* Nobody was launched; it knows some of the workers only. */
+		monitor_destroy(app->monitor);
+		app->monitor = NULL;
+	}
 	if (rc == -ERANGE)
 		RTE_LOG(ERR, L2FWD, "keepalive watches lcores below %d only: choose others\n",
 			KA_SHM_MAX_LCORES);
@@ -276,6 +281,20 @@ run(void)
 
 /* ---- Stop ---- */
 
+static void
+stop_progress(struct app *app)
+{
+	uint16_t port;
+
+	if (progress_stop(app->progress, &port))
+		return;
+	RTE_LOG(WARNING, L2FWD,
+		"port %u: its driver does not come back with its counters, and is left alone\n",
+		port);
+	port_find(&app->ports, port)->left_alone = true;
+	app->stop.hung = true;
+}
+
 /*
  * The segment goes first, so that it is gone, and the agent told, whatever hangs behind it, and
  * a second signal has nothing to leave behind.
@@ -285,11 +304,11 @@ stop_work(struct app *app)
 {
 	if (app->monitor != NULL)
 		monitor_stop(app->monitor);
-	progress_stop(app->progress);
 	ka_shm_destroy(app->segment);
 	signals_end_at_once();
 	app->stop = stop_workers(app->worker, app->plan.nb_workers, app->monitor, &app->ports);
 	stats_stop(app->stats);
+	stop_progress(app);
 }
 
 static void

@@ -44,13 +44,15 @@ struct watched {
 	uint64_t beat_at_ping;	      /* worker->beat_tsc as the last ping saw it. */
 	uint64_t launched_tsc;	      /* The last launch. */
 	uint64_t beat_at_death;	      /* Begin of the outage: the last heartbeat before it. */
-	bool down;		      /* Declared dead and not seen since. */
-	bool died_now;		      /* Declared dead in the ping that is being dispatched. */
-	bool relaunched;	      /* Launched again since it was declared dead. */
-	bool let_off;		      /* rte_keepalive lost a heartbeat; forgiven once in a row. */
-	bool judged_now;	      /* Let off or found innocent in the ping being dispatched. */
-	bool starving;		      /* Found to be without a CPU. */
-	uint64_t starving_since;      /* The last heartbeat before, or the launch. */
+	uint64_t well_since_ns;	 /* First of the pings in a row that found it alive; 0 = none. */
+	bool down;		 /* Declared dead and not seen since. */
+	bool died_now;		 /* Declared dead in the ping that is being dispatched. */
+	bool relaunched;	 /* Launched again since it was declared dead. */
+	bool let_off;		 /* rte_keepalive lost a heartbeat; forgiven once in a row. */
+	bool judged_now;	 /* Let off or found innocent in the ping being dispatched. */
+	bool starving;		 /* Found to be without a CPU. */
+	bool starving_told;	 /* That it has been so for long. */
+	uint64_t starving_since; /* The last heartbeat before, or the launch. */
 };
 
 struct monitor {
@@ -155,21 +157,40 @@ give_ports_away(struct monitor *monitor, struct watched *core)
 	}
 }
 
+/* What becomes of its ports: "its ports are down", ... */
+static void
+tell_ports(const struct monitor *monitor, const struct watched *core, char *text, size_t room)
+{
+	const unsigned int nb_ports = forward_nb_ports(core->worker);
+	unsigned int nb_free = 0;
+
+	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++)
+		if (fitness(&monitor->core[lcore]) != 0)
+			nb_free += OPTIONS_MAX_PORTS_PER_LCORE -
+				   forward_nb_ports(monitor->core[lcore].worker);
+	if (!monitor->config.revive.takeover || nb_free == 0)
+		snprintf(text, room, "its ports are down");
+	else if (nb_free >= nb_ports)
+		snprintf(text, room, "others take its ports");
+	else
+		snprintf(text, room, "others take %u of its ports, nobody has room for %u: down",
+			 nb_free, nb_ports - nb_free);
+}
+
 static void
 give_up(struct monitor *monitor, struct watched *core)
 {
 	const struct recovery_limit *limit = &monitor->config.revive.limit;
-	const bool takeover = monitor->config.revive.takeover && find_heir(monitor) != NULL;
-	char why[WHY_MAX];
+	char why[WHY_MAX], ports[WHY_MAX];
 
 	if (core->revive.out_of_reach)
 		snprintf(why, sizeof(why), "it does not come out of the kernel");
 	else
 		snprintf(why, sizeof(why), "more than %" PRIu64 " restarts in %g s",
 			 limit->restarts, (double)limit->window_ns / NS_PER_S);
-	journal_given_up(&monitor->journal, core->worker->lcore, why,
-			 takeover ? "others take its ports" : "its ports are down");
-	if (takeover)
+	tell_ports(monitor, core, ports, sizeof(ports));
+	journal_given_up(&monitor->journal, core->worker->lcore, why, ports);
+	if (monitor->config.revive.takeover)
 		give_ports_away(monitor, core);
 }
 
@@ -187,6 +208,9 @@ go_on(struct monitor *monitor, struct watched *core)
 	case REVIVE_STARTED:
 		note_start(monitor, core);
 		break;
+	case REVIVE_REFUSED:
+		journal_refused(&monitor->journal, core->worker->lcore, core->revive.asked_ns);
+		break;
 	case REVIVE_GAVE_UP:
 		give_up(monitor, core);
 		break;
@@ -199,12 +223,27 @@ abort_with_evidence(struct monitor *monitor)
 {
 	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++)
 		if (monitor->core[lcore].worker != NULL)
-			escape_ask(monitor->core[lcore].worker, ESCAPE_EVIDENCE,
+			escape_ask(monitor->core[lcore].worker, ESCAPE_EVIDENCE | ESCAPE_ANYHOW,
 				   beat_of(&monitor->core[lcore]));
 	journal_abort(&monitor->journal);
 	rte_delay_us_sleep(ABORT_DELAY_US);
 	output_stop();
 	abort();
+}
+
+static void
+print_relaunch(const struct monitor *monitor, const struct watched *core)
+{
+	const unsigned int lcore = core->worker->lcore;
+	const uint64_t at_ns = core->revive.launch_at_ns;
+
+	if (at_ns == RECOVERY_GIVEN_UP)
+		output_print("Dead core %u - given up..\n", lcore);
+	else if (at_ns > monitor->journal.now_ns)
+		output_print("Dead core %u - restarting in %.0f ms..\n", lcore,
+			     (double)(at_ns - monitor->journal.now_ns) / 1e6);
+	else
+		output_print("Dead core %u - restarting..\n", lcore);
 }
 
 /*
@@ -223,13 +262,14 @@ declare_dead(struct monitor *monitor, struct watched *core, enum ka_cause cause)
 	note_death(core);
 	journal_death(&monitor->journal, core->worker, cause, &event);
 	switch (revive_act(&core->revive, cause, core->beat_at_ping,
-			   !returned && journal_may_write_stack(&monitor->journal))) {
+			   !returned && journal_may_write_stack(&monitor->journal),
+			   monitor->journal.now_ns)) {
 	case RECOVERY_RELAUNCH:
-		output_print("Dead core %u - restarting..\n", lcore);
+		print_relaunch(monitor, core);
 		break;
 	case RECOVERY_EVICT:
 		output_print("Dead core %u - restarting..\n", lcore);
-		journal_evidence(&event, wchan, "taken out of it");
+		journal_evidence(&event, wchan, "being taken out of it");
 		break;
 	case RECOVERY_WATCH:
 		output_print("Dead core %u - %s, cannot be restarted..\n", lcore,
@@ -243,6 +283,25 @@ declare_dead(struct monitor *monitor, struct watched *core, enum ka_cause cause)
 		break;
 	}
 	go_on(monitor, core);
+}
+
+/* One that lasts is told before its end, once: it may have none. */
+static void
+note_starvation(struct monitor *monitor, struct watched *core)
+{
+	uint64_t so_far_ns;
+
+	if (!core->starving) {
+		core->starving = true;
+		core->starving_told = false;
+		core->starving_since = begin_of_silence(core);
+	}
+	so_far_ns = journal_ns_of_tsc(&monitor->journal,
+				      monitor->journal.now_tsc - core->starving_since);
+	if (!core->starving_told && so_far_ns > monitor->startup_ns) {
+		core->starving_told = true;
+		journal_starving(&monitor->journal, core->worker->lcore, so_far_ns);
+	}
 }
 
 /*
@@ -268,10 +327,8 @@ judge(struct monitor *monitor, struct watched *core, bool never_marked)
 		declare_dead(monitor, core, cause);
 		return;
 	}
-	if (verdict == RECOVERY_STARVED && !core->starving) {
-		core->starving = true;
-		core->starving_since = begin_of_silence(core);
-	}
+	if (verdict == RECOVERY_STARVED)
+		note_starvation(monitor, core);
 	if (!never_marked)
 		core->record->state = KA_STATE_MISSING;
 }
@@ -302,9 +359,10 @@ static void
 come_back(struct monitor *monitor, struct watched *core)
 {
 	struct forward_lcore *worker = core->worker;
-	/* Acquire: the first beat is that of the new life. */
-	bool new_life =
-		atomic_load_explicit(&worker->lives, memory_order_acquire) != core->lives_at_death;
+	/* Acquire: the first beat is that of the new life. One that starts late begins no new one. */
+	bool new_life = atomic_load_explicit(&worker->lives, memory_order_acquire) !=
+				core->lives_at_death &&
+			core->relaunched;
 	uint64_t first =
 		new_life ? atomic_load_explicit(&worker->first_beat_tsc, memory_order_relaxed) :
 			   core->beat_at_ping;
@@ -321,7 +379,8 @@ end_starvation(struct monitor *monitor, struct watched *core)
 	core->starving = false;
 	journal_starved(&monitor->journal, core->worker->lcore,
 			journal_ns_of_tsc(&monitor->journal,
-					  core->beat_at_ping - core->starving_since));
+					  core->beat_at_ping - core->starving_since),
+			revive_queued_ns(&core->revive));
 }
 
 /* ---- A ping ---- */
@@ -331,9 +390,9 @@ found_alive(struct monitor *monitor, struct watched *core)
 {
 	core->record->state = KA_STATE_ALIVE;
 	core->let_off = false;
-	revive_note_alive(&core->revive);
 	if (core->starving)
 		end_starvation(monitor, core);
+	revive_note_alive(&core->revive);
 	if (core->down)
 		come_back(monitor, core);
 }
@@ -424,6 +483,10 @@ relay(void *data, const int lcore, enum rte_keepalive_state next, uint64_t last_
 			go_on(monitor, core);
 		found(monitor, core, next, beat_of(core));
 	}
+	if (core->record->state != KA_STATE_ALIVE)
+		core->well_since_ns = 0;
+	else if (core->well_since_ns == 0)
+		core->well_since_ns = monitor->journal.now_ns;
 	core->died_now = core->judged_now = false;
 	journal_publish(&monitor->journal, (unsigned int)lcore);
 }
@@ -452,11 +515,17 @@ tick(struct rte_timer *timer, void *argument)
 	journal_tick(&monitor->journal, late >= monitor->period_tsc ? late : 0);
 }
 
+uint64_t
+monitor_well_since(const struct monitor *monitor, unsigned int lcore)
+{
+	const uint64_t since_ns = monitor->core[lcore].well_since_ns;
+
+	return since_ns == 0 ? UINT64_MAX : since_ns;
+}
+
 void
 monitor_note_stall(struct monitor *monitor, unsigned int lcore, uint16_t port, enum ka_stall stall)
 {
-	if (monitor->core[lcore].record->state != KA_STATE_ALIVE)
-		return;
 	journal_take_time(&monitor->journal);
 	journal_stall(&monitor->journal, lcore, port, stall);
 }

@@ -75,8 +75,14 @@ const struct ka_shm_monitor *monitor_totals(const struct monitor *monitor);
 const struct ka_shm_core *monitor_core(const struct monitor *monitor, unsigned int lcore);
 
 /**
+ * Since when every ping found a core alive, CLOCK_MONOTONIC in nanoseconds; UINT64_MAX = the last
+ * one did not.
+ */
+uint64_t monitor_well_since(const struct monitor *monitor, unsigned int lcore);
+
+/**
  * A worker moves no frames though it gives heartbeats, or moves again (KA_STALL_NONE): an event and
- * a line. Not while it is dead, which explains it.
+ * a line.
  */
 void
 monitor_note_stall(struct monitor *monitor, unsigned int lcore, uint16_t port, enum ka_stall stall);

@@ -229,7 +229,7 @@ unsigned int
 port_close_all(struct port_table *table)
 {
 	unsigned int missing = 0;
-	bool all = true;
+	bool all = !table->pools_stay;
 
 	for (size_t i = 0; i < table->nb_ports; i++) {
 		struct port *port = &table->port[i];

@@ -45,6 +45,7 @@ struct port_table {
 	size_t nb_ports;
 	struct port port[RTE_MAX_ETHPORTS]; /**< In the order of the plan. */
 	struct rte_mempool *pool[RTE_MAX_NUMA_NODES];
+	bool pools_stay; /**< A hung worker may have mbufs in its hands. */
 };
 
 /** What went wrong where. */

@@ -53,7 +53,13 @@ struct progress;
 struct progress *progress_start(struct forward_queue *const *queues, size_t nb_queues,
 				struct port_table *ports, struct monitor *monitor);
 
-/** End the thread and free it. NULL is allowed. */
-void progress_stop(struct progress *progress);
+/**
+ * End the thread and free it. NULL is allowed.
+ *
+ * @param port  set when it fails.
+ * @return whether it has ended; if not, it is inside the driver of that port, which does not
+ *   return, and is left there.
+ */
+bool progress_stop(struct progress *progress, uint16_t *port);
 
 #endif /* PROGRESS_H */

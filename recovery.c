@@ -330,12 +330,10 @@ recovery_decide(enum recovery_policy policy, enum ka_cause cause, enum recovery_
 {
 	if (has_returned)
 		return RECOVERY_RELAUNCH;
-	if (policy == RECOVERY_REPORT || !is_hang(cause))
+	if (policy == RECOVERY_REPORT || !is_hang(cause) || cause == KA_CAUSE_STOPPED)
 		return RECOVERY_WATCH;
 	if (policy == RECOVERY_ABORT)
 		return RECOVERY_ABORT_NOW;
-	if (cause == KA_CAUSE_STOPPED)
-		return RECOVERY_WATCH;
 	if (phase == RECOVERY_PHASE_IDLE || phase == RECOVERY_PHASE_OWN)
 		return RECOVERY_EVICT;
 	return RECOVERY_WATCH;

@@ -96,8 +96,8 @@ revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum 
 
 	/* Asked to run and not yet at it: its CPU is taken, which is not its fault. */
 	if (launcher_is_pending(revive->launcher)) {
-		*cause = KA_CAUSE_NONE;
-		return RECOVERY_WAIT;
+		*cause = start_overdue ? KA_CAUSE_STARVED : KA_CAUSE_NONE;
+		return start_overdue ? RECOVERY_STARVED : RECOVERY_WAIT;
 	}
 	revive_note_missing(revive);
 	if (!evidence.has_returned)
@@ -111,8 +111,29 @@ revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum 
 	return recovery_judge(&evidence, cause);
 }
 
+uint64_t
+revive_queued_ns(const struct revive *revive)
+{
+	struct recovery_sample now;
+
+	if (!has_thread(revive) || !revive->first_of_thread || !revive->first.delay_known)
+		return 0;
+	look(revive, &now);
+	return now.delay_known ? now.delay_ns - revive->first.delay_ns : 0;
+}
+
+/* When a worker whose lcore is free may be launched again; asked of the budget once a death. */
+static void
+ask_budget(struct revive *revive, uint64_t now_ns)
+{
+	if (revive->launch_at_ns == 0)
+		revive->launch_at_ns = recovery_ask(&revive->budget, &revive->config->limit,
+						    revive->launched_ns, now_ns);
+}
+
 enum recovery_action
-revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool evidence)
+revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool evidence,
+	   uint64_t now_ns)
 {
 	enum recovery_phase phase =
 		(enum recovery_phase)atomic_load_explicit(&revive->worker->phase,
@@ -123,7 +144,11 @@ revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool e
 
 	revive->wants_launch = true;
 	revive->launch_at_ns = 0;
-	revive->asked_ns = action == RECOVERY_EVICT ? revive->now.wall_ns : 0;
+	revive->asked_ns = action == RECOVERY_EVICT ? now_ns : 0;
+	revive->looked_ns = now_ns;
+	revive->refused = false;
+	if (action == RECOVERY_RELAUNCH)
+		ask_budget(revive, now_ns);
 	if (action == RECOVERY_EVICT)
 		want |= ESCAPE_LEAVE;
 	if (want != ESCAPE_NOTHING && action != RECOVERY_RELAUNCH)
@@ -135,11 +160,27 @@ revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool e
 static bool
 is_out_of_reach(struct revive *revive, uint64_t now_ns)
 {
-	if (!revive->config->takeover || revive->asked_ns == 0 ||
-	    now_ns - revive->asked_ns < REVIVE_PATIENCE_NS)
+	if (!revive->config->takeover || now_ns - revive->looked_ns < REVIVE_PATIENCE_NS)
 		return false;
-	revive->asked_ns = now_ns;
+	revive->looked_ns = now_ns;
 	return escape_is_fenced(revive->worker);
+}
+
+/* It was asked to leave its loop and is still in it. */
+static enum revive_step
+wait_for(struct revive *revive, uint64_t now_ns)
+{
+	if (revive->asked_ns == 0)
+		return REVIVE_NOTHING;
+	if (!revive->refused && now_ns - revive->asked_ns >= REVIVE_LEAVE_NS) {
+		revive->refused = true;
+		return REVIVE_REFUSED;
+	}
+	if (is_out_of_reach(revive, now_ns)) {
+		revive->given_up = revive->out_of_reach = true;
+		return REVIVE_GAVE_UP;
+	}
+	return REVIVE_NOTHING;
 }
 
 enum revive_step
@@ -161,13 +202,9 @@ revive_go_on(struct revive *revive, uint64_t now_ns)
 	}
 	if (!revive->wants_launch || revive->given_up)
 		return REVIVE_NOTHING;
-	if (!revive_has_returned(revive)) {
-		revive->given_up = revive->out_of_reach = is_out_of_reach(revive, now_ns);
-		return revive->given_up ? REVIVE_GAVE_UP : REVIVE_NOTHING;
-	}
-	if (revive->launch_at_ns == 0)
-		revive->launch_at_ns = recovery_ask(&revive->budget, &revive->config->limit,
-						    revive->launched_ns, now_ns);
+	if (!revive_has_returned(revive))
+		return wait_for(revive, now_ns);
+	ask_budget(revive, now_ns);
 	if (revive->launch_at_ns == RECOVERY_GIVEN_UP) {
 		revive->given_up = true;
 		return REVIVE_GAVE_UP;

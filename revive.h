@@ -40,6 +40,7 @@ struct revive {
 	bool first_of_thread;	    /**< It had a thread then that could be looked at. */
 	struct recovery_sample now; /**< When it was last judged. */
 	uint64_t asked_ns;	    /**< Asked to leave its loop then; 0 = was not. */
+	uint64_t looked_ns;	    /**< Last time it was looked whether it is out of reach. */
 	uint64_t probed_ns;	    /**< Asked for a sign then; 0 = not since it is missing. */
 	uint64_t launched_ns;	    /**< Last launch asked for; 0 = never. */
 	uint64_t launch_at_ns;	    /**< A relaunch is due then; 0 = none is. */
@@ -47,13 +48,18 @@ struct revive {
 	bool wants_launch;	    /**< Dead: to be launched again as soon as its lcore is free. */
 	bool given_up;		    /**< Never launched again. */
 	bool out_of_reach;	    /**< Given up because it did not leave its loop. */
+	bool refused;		    /**< It was said that it did not leave its loop. */
 };
+
+/** Time to leave its loop for one that was asked to. */
+#define REVIVE_LEAVE_NS (100 * UINT64_C(1000000))
 
 /** What became of a dead worker in one step. */
 enum revive_step {
 	REVIVE_NOTHING,	 /**< Nothing new. */
 	REVIVE_LAUNCHED, /**< Its relaunch was asked for. */
 	REVIVE_STARTED,	 /**< The worker's thread has taken the work, of any launch. */
+	REVIVE_REFUSED,	 /**< It was asked to leave its loop and has not. Told once. */
 	REVIVE_GAVE_UP,	 /**< Its budget is used up, or it is out of reach. Told once. */
 };
 
@@ -85,13 +91,22 @@ enum recovery_verdict
 revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum ka_cause *cause);
 
 /**
+ * Time that it was runnable and did not run since it was first found missing, by the kernel, which
+ * books it when it runs again; 0 = not known. To be asked before revive_note_alive().
+ */
+uint64_t revive_queued_ns(const struct revive *revive);
+
+/**
  * It was declared dead: begin what the policy says.
  *
  * @param beat_tsc  its last heartbeat.
  * @param evidence  write its stack to the log.
+ * @param now_ns  CLOCK_MONOTONIC.
+ * @return what is done. After RECOVERY_RELAUNCH launch_at_ns tells when it is due: now, later, or
+ *   RECOVERY_GIVEN_UP.
  */
-enum recovery_action
-revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool evidence);
+enum recovery_action revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc,
+				bool evidence, uint64_t now_ns);
 
 /** Whether its lcore is free: not in its loop, and no launch under way. */
 bool revive_has_returned(const struct revive *revive);

@@ -536,12 +536,13 @@ ka_shm_crash(struct ka_shm_writer *writer, unsigned int lcore, int signal_number
 	struct ka_shm_segment *segment = writer->segment;
 	uint64_t none = 0;
 
-	atomic_store_explicit(&segment->crash_ns, ka_shm_now_ns(), memory_order_relaxed);
-	/* Release: with the crash comes its time. */
-	if (!atomic_compare_exchange_strong_explicit(&segment->crash, &none,
-						     (uint64_t)signal_number << 32 | lcore,
-						     memory_order_release, memory_order_relaxed))
+	/* Who sets the time is the first. */
+	if (!atomic_compare_exchange_strong_explicit(&segment->crash_ns, &none, ka_shm_now_ns(),
+						     memory_order_relaxed, memory_order_relaxed))
 		return;
+	/* Release: with the crash comes its time. */
+	atomic_store_explicit(&segment->crash, (uint64_t)signal_number << 32 | lcore,
+			      memory_order_release);
 	atomic_store_explicit(&segment->legacy.core_state[lcore], KA_STATE_DEAD,
 			      memory_order_release);
 	sem_post(&segment->legacy.core_died);

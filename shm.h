@@ -120,6 +120,7 @@ enum ka_event_kind {
 	KA_EVENT_STALLED = 7,	 /**< Alive, yet moves no frames: port, stall. A warning. */
 	KA_EVENT_MOVES = 8,	 /**< Moves frames again: port. */
 	KA_EVENT_TAKEN_OVER = 9, /**< Given up, and port goes to other_lcore. */
+	KA_EVENT_STARVING = 10,	 /**< Has had no CPU for long, and still has none: outage_ns. */
 };
 
 /** Whether the owner runs, by its own word. A dead owner cannot say so: see ka_shm_owner_lives(). */
@@ -193,8 +194,9 @@ struct ka_shm_event {
 	uint32_t kind;	      /**< enum ka_event_kind. */
 	uint32_t cause;	      /**< enum ka_cause: of deaths, starvations and giving up. */
 	uint32_t other_lcore; /**< KA_EVENT_TAKEN_OVER: who polls the port from now on. */
-	uint64_t silent_ns;   /**< Deaths: time since the last heartbeat, or since the launch. */
-	uint64_t outage_ns;   /**< KA_EVENT_BACK, _RECOVERY and _STARVED: length of the outage. */
+	uint64_t silent_ns;   /**< Deaths: time since the last heartbeat, or since the launch.
+			      *   Starvations: time in the run queue, 0 = not known. */
+	uint64_t outage_ns;   /**< BACK, RECOVERY, STARVED, STARVING: length of the outage. */
 	uint32_t phase;	      /**< Deaths: enum recovery_phase that the worker was in. */
 	uint32_t port;	      /**< Deaths, stalls: RX port that it was at. Taken over: which. */
 	uint32_t in_hand;     /**< Deaths: frames that it had in its hands. */

@@ -125,6 +125,7 @@ leave_alone(struct stop *stop, const struct forward_lcore *worker, struct port_t
 {
 	stop->result.stuck = true;
 	stop->result.hung = true;
+	ports->pools_stay = true;
 	for (unsigned int i = 0; i < forward_nb_ports(worker); i++) {
 		port_find(ports, worker->queue[i]->rx_port)->left_alone = true;
 		port_find(ports, worker->queue[i]->tx_port)->left_alone = true;

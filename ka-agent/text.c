@@ -192,6 +192,10 @@ put_event(FILE *out, const struct report *report)
 		fprintf(out, "had no CPU for %.1f ms, starved by the host",
 			ms_of(event->outage_ns));
 		break;
+	case KA_EVENT_STARVING:
+		fprintf(out, "has had no CPU for %.1f ms so far, starved by the host",
+			ms_of(event->outage_ns));
+		break;
 	case KA_EVENT_STALLED:
 	case KA_EVENT_MOVES:
 		fprintf(out, "port %" PRIu32 ": %s\n", event->port, stall_words(event->stall));

@@ -119,7 +119,7 @@ def test_a_fault_is_named_and_cured_by_respawn(forwarder, agent, fault, cause):
     assert (now.monitor.deaths, now.monitor.restarts, now.monitor.recoveries) == (1, 1, 0)
     if cause != Cause.EXITED:
         assert (death.phase, death.in_hand) == (Phase.OWN, 32)
-        fwd.wait_line(rf"^L2FWD: core 1 {cause.name.lower()} .*own processing.*: taken out of it$")
+        fwd.wait_line(rf"^L2FWD: core 1 {cause.name.lower()} .*own processing.*: being taken out of it$")
     watcher.wait_line(rf"^  core 1 died: {cause.name.lower()},")
     assert fwd.terminate() == 0 and watcher.wait_exit() == 0
     assert not fwd.lines("did not come back"), fwd.report()
@@ -297,7 +297,7 @@ def test_a_storm_of_hangs_writes_few_stacks(forwarder, hook):
     wait_until(lambda: hook.lives(1) > lives, "a life that lasts")
     deaths = hook.lives(1) - 1
     segment.wait(lambda now: story(segment).count(Kind.BACK) == deaths, "all to be back")
-    fwd.wait_line(r"^L2FWD: core 1 spinning .*: taken out of it$", count=deaths)
+    fwd.wait_line(r"^L2FWD: core 1 spinning .*: being taken out of it$", count=deaths)
     assert deaths == segment.monitor().deaths and stacks(fwd) == 5, fwd.report(last=400)
     assert not fwd.lines("suppressed")
 
@@ -338,7 +338,7 @@ def test_a_starved_worker_is_innocent(forwarder, hog):
         segment.wait(lambda now: len(segment.events(Kind.STARVED)) >= number, "it to be said")
     assert segment.monitor().deaths == 0 and segment.monitor().restarts == 0
     assert min(event.outage_ns for event in segment.events(Kind.STARVED)) > 30_000_000
-    assert fwd.lines(r"^L2FWD: core 1 was starved by the host for \d+\.\d ms$")
+    assert fwd.lines(r"^L2FWD: core 1 was starved by the host for \d+\.\d ms, \d+\.\d ms of it in the run queue$")
     assert fwd.terminate() == 0
 
 

@@ -774,7 +774,7 @@ static const char *const ladder[][9] = {
 		[KA_CAUSE_NOT_STARTED] = "aaaa",
 		[KA_CAUSE_SPINNING] = "aaaa",
 		[KA_CAUSE_BLOCKED] = "aaaa",
-		[KA_CAUSE_STOPPED] = "aaaa",
+		[KA_CAUSE_STOPPED] = "wwww",
 		[KA_CAUSE_STARVED] = "wwww",
 		[KA_CAUSE_CRASHED] = "wwww",
 	},

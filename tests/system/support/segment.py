@@ -66,6 +66,7 @@ class Kind(enum.IntEnum):
     STALLED = 7
     MOVES = 8
     TAKEN_OVER = 9
+    STARVING = 10
 
 
 class Status(enum.IntEnum):
