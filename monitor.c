@@ -294,7 +294,7 @@ note_starvation(struct monitor *monitor, struct watched *core)
 	if (!core->starving) {
 		core->starving = true;
 		core->starving_told = false;
-		core->starving_since = begin_of_silence(core);
+		core->starving_since = core->down ? core->launched_tsc : begin_of_silence(core);
 	}
 	so_far_ns = journal_ns_of_tsc(&monitor->journal,
 				      monitor->journal.now_tsc - core->starving_since);

@@ -40,6 +40,7 @@ struct watch {
 	bool said_name_gone;
 	bool said_corrupt;
 	bool said_crash;
+	bool dying; /* It said so itself; its core dump takes a while. */
 	struct report_seen seen;
 	struct report_pulse pulse;
 	struct report_patience patience;
@@ -225,7 +226,8 @@ look_at_pulse(struct agent *agent, uint64_t ticks, uint64_t beat_ns, uint64_t no
 		report.kind = REPORT_BACK;
 		/* fall through */
 	case REPORT_PULSE_STALLED:
-		say(agent, &report);
+		if (!watch->dying)
+			say(agent, &report);
 		break;
 	case REPORT_PULSE_GIVE_UP:
 		return end_watch(agent, REPORT_NO_UPDATES, CODE_STALLED);
@@ -282,6 +284,7 @@ look_at_owner(struct agent *agent)
 	if (agent->options.verbose && monitor.events != watch->seen.told &&
 	    ka_shm_snapshot(watch->reader, &watch->snapshot) == 0)
 		tell_events(agent, false);
+	watch->dying = watch->said_crash || monitor.status == KA_STATUS_ABORTED;
 	return look_at_pulse(agent, monitor.ticks, monitor.beat_ns, now_ns);
 }
 

@@ -310,6 +310,7 @@ rte_eal_remote_launch(lcore_function_t *f, void *arg, unsigned int worker_id)
 			atomic_store(&control->at_launch, 1);
 			sleep_ns(1000000);
 		}
+		atomic_store(&control->at_launch, 0);
 	}
 	return real_remote_launch(f, arg, worker_id);
 }
