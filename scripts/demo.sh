@@ -6,6 +6,8 @@
 #
 #   DEMO_SECONDS   how long to ping (default 20)
 #   DEMO_LIFETIME  a worker leaves its loop within so many seconds of each launch (default 4)
+#   DEMO_FAULT     what it does then: exit, spin, block or mix; hung workers are taken out of it
+#                  (default exit)
 #   DEMO_HUGE      1 = huge pages, 0 = none (default: huge pages if enough are free)
 #   DEMO_BUILD     build directory with both programs (default: build, which is then made)
 #
@@ -16,6 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
 seconds=${DEMO_SECONDS:-20}
 lifetime=${DEMO_LIFETIME:-4}
+fault=${DEMO_FAULT:-exit}
 pings_a_second=50
 
 # Of this run only, so that it meets no other.
@@ -140,7 +143,8 @@ start_forwarder() {
 	local command=("$DEMO_BUILD/l2fwd-keepalive" --no-pci "${memory[@]}" --lcores "$(lcores)"
 		--file-prefix "$prefix" --log-level=pmd.net.tap:critical
 		"--vdev=net_tap0,iface=${interface[0]}" "--vdev=net_tap1,iface=${interface[1]}" --
-		-p 3 -K 5 -T 0 --demo-lifetime "$lifetime" --max-restarts 1000/1 --shm-name "$shm_name")
+		-p 3 -K 5 -T 0 --demo-lifetime "$lifetime"
+		--demo-fault "$fault" --on-hang respawn --max-restarts 1000/1 --shm-name "$shm_name")
 
 	say "starting ${command[*]}"
 	exec {out}> >(label "forwarder" "$logs/forwarder")
@@ -259,7 +263,7 @@ awk "BEGIN { exit !($seconds + 0 > 0) }" || fail "DEMO_SECONDS must be a number 
 [ -n "${DEMO_BUILD:-}" ] || build
 if [ "$(id -u)" -ne 0 ]; then
 	say "taps and namespaces take root: going on with sudo"
-	exec sudo env DEMO_SECONDS="$seconds" DEMO_LIFETIME="$lifetime" DEMO_HUGE="${DEMO_HUGE:-}" \
+	exec sudo env DEMO_SECONDS="$seconds" DEMO_LIFETIME="$lifetime" DEMO_FAULT="$fault" DEMO_HUGE="${DEMO_HUGE:-}" \
 		DEMO_BUILD="$DEMO_BUILD" "$here/demo.sh"
 fi
 

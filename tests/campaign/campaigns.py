@@ -219,7 +219,7 @@ def nostarts(world):
         if exits != sum(made.values()):
             result.complaints.append(f"{exits} exits")
 
-    _planned(world, result, "nostart", world.few, 0.4, 0.9,
+    _planned(world, result, "nostart", world.few, 0.6, 0.9,
              args=["-K", 5, "--on-hang", "respawn", *NO_LIMIT], evaluate=evaluate)
     return result
 
