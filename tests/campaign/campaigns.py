@@ -5,11 +5,11 @@ import resource
 import signal
 import time
 
+from support import tracer
 from support.deadline import wait_until
 from support.hook import Hook, Mode
 from support.segment import Cause, Kind, State
 
-import tracer
 from pause import let_pass
 from result import Result, spread
 from scene import NO_LIMIT, Scene, causes_seen, temporary_directory

@@ -15,6 +15,8 @@ test, and the output of every program is shown when the test fails.
         Any other program.
     hook -> Hook
         Makes lcores spin, sleep, lose heartbeats or stall on demand (preload/keepalive_hook.c).
+    failures_library -> Path
+        To be preloaded: the function that KA_FAIL names fails (preload/start_failures.c).
     tap_path, veth_path -> Path
         Two namespaces with the forwarder between: vdevs=tap_path.vdevs, then tap_path.attach().
     build -> Build
@@ -75,6 +77,11 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="session")
 def build():
     return Build(os.environ["KA_TEST_WORLD"])
+
+
+@pytest.fixture(scope="session")
+def failures_library(tmp_path_factory):
+    return hook_module.build(tmp_path_factory.mktemp("preload"), "start_failures")
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,19 @@ def test_w18_second_signal_ends_at_once_where_a_driver_hangs(forwarder, hook, se
     assert fwd.wait_exit(timeout=5) == 128 + second
 
 
+def test_a_driver_that_hangs_in_its_counters_does_not_stop_the_end(forwarder, hook):
+    """A thread that is in the driver for good was waited for without limit; its port is left alone
+    instead, and the segment is gone by then. All workers left their loops: that is status 0."""
+    fwd = forwarder(["-p", "3", "-K", "50"], hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.hold_stats()
+    assert fwd.terminate(timeout=5) == 0
+    fwd.wait_line(r"^L2FWD: port 0: its driver does not come back with its counters, and is left "
+                  r"alone$", stream="stderr")
+    assert segment.monitor().status == Status.STOPPED and objects() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
                          ids=["sigint", "sigterm", "sighup"])
 def test_a_signal_ends_it_in_good_order(forwarder, agent, number):

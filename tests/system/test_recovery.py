@@ -6,16 +6,17 @@ import re
 import resource
 import signal
 import sys
+import time
 
 import pytest
 
-from support import frames
+from support import frames, tracer
 from support.deadline import wait_until
 from support.hook import Mode
 from support.network import run
 from support.noise import undisturbed
 from support.programs import lcore_map
-from support.segment import Cause, Kind, Phase, State, objects
+from support.segment import Cause, Kind, Phase, Stall, State, objects
 
 FAULTS = ["-p", "3", "-K", "20", "--allow-faults"]
 
@@ -141,6 +142,22 @@ def test_w4_a_hang_that_ends_by_itself_is_a_recovery(forwarder, fault, cause):
     assert fwd.terminate() == 0
 
 
+def block_sigusr2():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+
+
+def test_a_signal_mask_that_was_inherited_does_not_hinder_the_cure(forwarder):
+    """Who starts the forwarder may have blocked SIGUSR2, with which workers are judged and taken
+    out of their loops."""
+    fwd = forwarder([*FAULTS, "--on-hang", "respawn", "--fault", "1:spin@0.3"],
+                    preexec_fn=block_sigusr2)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].last_outage_ns != 0, "its return")
+    assert story(segment) == [Kind.DEATH, Kind.RESTART, Kind.BACK]
+    assert segment.core(1).cause == Cause.SPINNING
+    assert fwd.terminate() == 0
+
+
 def test_an_endless_loop_in_the_heartbeat_itself_is_cured(forwarder, hook):
     """No built-in fault: a preloaded rte_keepalive_mark_alive() that does not return."""
     fwd = forwarder(["-p", "3", "-K", "20", "--on-hang", "respawn"], hook=hook)
@@ -218,6 +235,34 @@ def test_abort_ends_the_process_with_the_evidence(forwarder, agent):
     assert fwd.lines(r"^L2FWD: core 1 spinning .* the process ends"), fwd.report()
     assert watcher.wait_exit() == 3
     watcher.wait_line(r"has aborted because a worker hung\.$")
+
+
+def test_abort_shows_what_all_workers_did(forwarder):
+    """The one that hangs may wait for another: each worker writes its stack before the end."""
+    # The other, on a CPU of its own and without frames, gives heartbeats all the while.
+    fwd = forwarder([*FAULTS, "--on-hang", "abort", "--fault", "2:spin@0.5"], lcores=lcore_map(3),
+                    vdevs=["net_null0,no-rx=1", "net_null1,no-rx=1"])
+    assert fwd.wait_exit() == -signal.SIGABRT
+    # Two threads write, line by line. All are in forward_run(), one of them in a fault.
+    spinning = len(fwd.lines(r"\(fault_make\+0x\S+\) ?\[0x", stream="stderr"))
+    running = len(fwd.lines(r"\(forward_run\+0x\S+\) ?\[0x", stream="stderr"))
+    assert spinning >= 1 and running == spinning + 1, fwd.report()
+
+
+def test_abort_spares_a_worker_that_a_tracer_stopped(forwarder):
+    """Who looks at a worker with a debugger does not want the process to end: it is dead, stopped
+    and watched, and recovers when it is let go."""
+    fwd = forwarder([*FAULTS, "--on-hang", "abort"])
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    with tracer.stopped(worker_thread(fwd, 1)):
+        segment.wait(lambda now: now.monitor.deaths == 1, "the death")
+        fwd.wait_line(r"^Dead core 1 - stopped, cannot be restarted\.\.$")
+        fwd.wait_line(r"^L2FWD: core 1 stopped .*: watched; relaunched if it returns$")
+    segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
+    assert story(segment) == [Kind.DEATH, Kind.RECOVERY]
+    assert segment.events(Kind.DEATH)[0].cause == Cause.STOPPED
+    assert fwd.terminate() == 0
 
 
 @pytest.mark.parametrize("phase, mode, in_hand, function", [
@@ -331,6 +376,32 @@ def test_w12_a_worker_that_dies_again_and_again_is_given_up(forwarder):
     assert fwd.terminate() == 0
 
 
+def test_a_worker_without_a_budget_is_given_up_at_once(forwarder):
+    """Nobody says that it is restarted who never will be."""
+    fwd = forwarder([*FAULTS, "--max-restarts", "0/1", "--fault", "1:exit@0.3"])
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.GONE, "it to be gone")
+    fwd.wait_line(r"^L2FWD: core 1 is given up: more than 0 restarts in 1 s; its ports are down$")
+    fwd.wait_line(r"^Dead core 1 - given up\.\.$", stream="stdout")
+    assert story(segment) == [Kind.DEATH, Kind.GIVEN_UP]
+    assert len(fwd.deaths()) == 1 and not fwd.lines("restarting"), fwd.report()
+    assert fwd.terminate() == 0
+
+
+def test_a_pause_before_a_relaunch_is_told(forwarder):
+    """One restart is within the budget, and at once; the next has to wait, and its line says how
+    long."""
+    fwd = forwarder([*FAULTS, "--max-restarts", "1/10", "--fault", "1:exit@0.3,1:exit@0.8"])
+    segment = fwd.segment()
+    segment.wait(lambda now: len(segment.events(Kind.BACK)) == 2, "its second return")
+    said = [line.text for line in fwd.lines("^Dead core 1 - ", stream="stdout")]
+    assert said[0] == "Dead core 1 - restarting.." and len(said) == 2, said
+    assert re.fullmatch(r"Dead core 1 - restarting in 6[23] ms\.\.", said[1]), said
+    restart = segment.events(Kind.RESTART)[1]
+    assert restart.time_ns - segment.events(Kind.DEATH)[1].time_ns >= 62_000_000
+    assert fwd.terminate() == 0
+
+
 def test_a_starved_worker_is_innocent(forwarder, hog):
     """A program of higher priority takes the worker's CPU for 250 ms, three times: no death, no
     restart, and each time it is said."""
@@ -348,6 +419,31 @@ def test_a_starved_worker_is_innocent(forwarder, hog):
     # What the hog took is in the run queue's books.
     assert any(float(line.match[2]) > 0.5 * float(line.match[1]) > 100 for line in said), said
     assert fwd.terminate() == 0
+
+
+def test_a_starvation_that_lasts_is_told_before_its_end(forwarder, agent, hog):
+    """It may have no end: after the time that a start may take it is said, once, that a worker is
+    without a CPU, and at the end for how long it was."""
+    fwd = forwarder(["-p", "3", "-K", "20"])
+    segment = fwd.segment()
+    watcher = agent(["-v"], forwarder=fwd)
+    watcher.wait_line("^Watching")
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hog.take(0.9)
+    segment.wait(lambda now: segment.events(Kind.STARVING), "it to be said while it lasts")
+    assert segment.events(Kind.STARVED) == []
+    hog.wait_free()
+    segment.wait(lambda now: segment.events(Kind.STARVED), "its end")
+    (starving,), (starved,) = segment.events(Kind.STARVING), segment.events(Kind.STARVED)
+    assert 500_000_000 < starving.outage_ns < starved.outage_ns, (starving, starved)
+    assert starved.outage_ns > 800_000_000 and segment.monitor().deaths == 0
+    so_far, in_all = (re.escape(f"{event.outage_ns / 1e6:.1f}") for event in (starving, starved))
+    fwd.wait_line(rf"^L2FWD: core 1 is starved by the host, for {so_far} ms so far$")
+    fwd.wait_line(rf"^L2FWD: core 1 was starved by the host for {in_all} ms, ")
+    assert len(fwd.lines("ms so far$")) == 1
+    watcher.wait_line(rf"^  core 1 has had no CPU for {so_far} ms so far, starved by the host \(")
+    watcher.wait_line(rf"^  core 1 had no CPU for {in_all} ms, starved by the host \(")
+    assert fwd.terminate() == 0 and watcher.wait_exit() == 0
 
 
 def assert_pings_on_time(segment, hook, first, before):
@@ -437,6 +533,9 @@ def test_w8_a_monitor_that_stood_still_accuses_nobody(forwarder):
     assert fwd.terminate() == 0
 
 
+STALLED_TX = r"^L2FWD: core 1, port 0: STALLED, the TX queue takes none of its frames$"
+
+
 def test_w17_a_worker_that_moves_nothing_is_reported(forwarder):
     """The loop turns, the TX queue takes nothing: a warning with port and reason, not a death."""
     fwd = forwarder(["-p", "3", "-K", "20"], vdevs=["net_null0", "net_tap1,iface=w17"])
@@ -447,6 +546,57 @@ def test_w17_a_worker_that_moves_nothing_is_reported(forwarder):
     assert stalled.monitor.deaths == 0
     event = segment.events(Kind.STALLED)[0]
     assert event.port == 0
-    fwd.wait_line(r"^L2FWD: core 1, port 0: STALLED, the TX queue takes none of its frames$")
+    fwd.wait_line(STALLED_TX)
     assert fwd.terminate() == 0
     wait_until(lambda: objects() == [], "the segment to be removed")
+
+
+def test_w17_a_worker_that_hangs_is_not_stalled_as_well(forwarder, hook):
+    """The device counts on while its worker hangs: that is the death's doing. Nobody says STALLED,
+    and nobody that it moves again afterwards."""
+    fwd = forwarder(["-p", "3", "-K", "50"], hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.flood()
+    hook.wait_stats_looks(1)
+    hook.hold(1, Mode.SPIN)
+    begin = time.monotonic_ns()
+    # Told is twice a second.
+    segment.wait(lambda now: now.monitor.beat_ns > begin + 2_500_000_000, "2.5 s of pings")
+    hook.release(1)
+    segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
+    hook.wait_stats_looks(2)
+    back = segment.events(Kind.RECOVERY)[0].time_ns
+    segment.wait(lambda now: now.monitor.beat_ns > back + 2_000_000_000, "both to be told of")
+    assert story(segment) == [Kind.DEATH, Kind.RECOVERY]
+    assert not fwd.lines("STALLED|moves frames again"), fwd.report()
+    assert fwd.terminate() == 0
+
+
+@pytest.mark.parametrize("policy, end", [("report", Kind.RECOVERY), ("respawn", Kind.BACK)])
+def test_w17_a_stall_that_began_while_the_worker_was_down_is_reported(forwarder, hook, policy, end):
+    """It was found in the worker's last moments, and it was down when it was to be told. Once it is
+    back, and moves nothing still, that must be said."""
+    interface = f"w17{policy}"
+    fwd = forwarder(["-p", "3", "-K", "50", "--on-hang", policy], hook=hook,
+                    vdevs=["net_null0", f"net_tap1,iface={interface}"])
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.wait_stats_looks(1)
+    run("ip", "link", "set", "dev", interface, "down")
+    hook.wait_stats_looks(1)
+    hook.hold(1, Mode.SPIN)  # The next look finds frames dropped, and none sent.
+    hook.wait_stats_looks(1)
+    assert segment.monitor().deaths != 0
+    found = time.monotonic_ns()
+    # Told is twice a second; the look that comes next would find that nothing was dropped.
+    segment.wait(lambda now: now.monitor.beat_ns > found + 600_000_000, "that to be told of")
+    assert segment.events(Kind.STALLED) == []
+    hook.release(1)
+    segment.wait(lambda now: segment.events(end), "its return")
+    fwd.wait_line(STALLED_TX)
+    (stalled,) = segment.events(Kind.STALLED)
+    assert (stalled.port, stalled.stall) == (0, Stall.TX)
+    assert stalled.time_ns > segment.events(end)[0].time_ns
+    assert segment.events(Kind.MOVES) == []
+    assert fwd.terminate() == 0

@@ -13,7 +13,6 @@ import time
 
 import pytest
 
-from support import hook as hook_module
 from support.deadline import wait_until
 from support.forged import ForgedSegment, OriginalReader
 from support.hook import Mode
@@ -320,11 +319,6 @@ def test_s6_a_second_agent_is_told_who_is_attached(forwarder, agent, hook):
 
 
 # ---- S7: what is left behind ----
-
-
-@pytest.fixture(scope="session")
-def failures_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "start_failures")
 
 
 def test_s7_an_error_exit_leaves_nothing(forwarder, failures_library):

@@ -100,6 +100,21 @@ def test_the_ports_of_the_last_worker_stay_down(forwarder):
     assert fwd.terminate() == 0
 
 
+def test_what_nobody_has_room_for_stays_down(forwarder):
+    """A worker polls 16 ports at most: of ten ports six go to the other one, who has ten itself,
+    and that four are down is said."""
+    fwd = forwarder(["-p", "fffff", "-q", "10", *FAULTS, "1:exit@0.5"], lcores=lcore_map(3),
+                    vdevs=[f"net_null{port}" for port in range(20)], eal=["-m", "512"])
+    segment = fwd.segment()
+    segment.wait(lambda now: len(taken(segment)) >= 6, "the takeover")
+    fwd.wait_line(r"^L2FWD: core 1 is given up: more than 0 restarts in 1 s; others take 6 of its "
+                  r"ports, nobody has room for 4: down$")
+    assert fwd.terminate() == 0
+    assert [(lcore, other) for _, lcore, other in taken(segment)] == [(1, 2)] * 6
+    ports = {port for port, _, _ in taken(segment)}
+    assert len(ports) == 6 and ports < set(range(10)), ports
+
+
 @pytest.fixture
 def asleep(forwarder, hook):
     """A forwarder of two taps whose worker of port 0 is in a deep sleep (D) that no signal ends."""
@@ -141,11 +156,15 @@ def test_a_worker_that_no_signal_wakes_loses_its_ports(asleep, hook):
 
 
 def test_without_takeover_a_worker_that_no_signal_wakes_is_waited_for(asleep, hook):
-    """It leaves its loop when it wakes, however late, and is launched again."""
+    """It leaves its loop when it wakes, however late, and is launched again. That it was asked to
+    and has not is said, once."""
     fwd, segment, _ = asleep()
     asked = segment.core(1).died_ns
     wait_until(lambda: time.monotonic_ns() > asked + 1.5e9, "longer than with --takeover")
     assert story(segment) == [Kind.DEATH]
+    (refused,) = fwd.lines(r"^L2FWD: core 1 was asked to leave its loop (\d+\.\d) ms ago and is "
+                           r"still in it: watched$", stream="stderr")
+    assert 100 <= float(refused.match[1]) < 1000
     hook.release(1)
     segment.wait(lambda now: now.core[1].state == State.ALIVE and now.core[1].restarts == 1,
                  "its return")

@@ -265,6 +265,19 @@ def test_w6_workers_are_registered_before_they_are_launched(forwarder, hook):
         assert core.launched_ns >= now.identity.created_ns, "launched before there was a segment"
 
 
+@pytest.mark.parametrize("launchers", [0, 1])
+def test_a_start_without_a_thread_to_launch_with_is_an_error(forwarder, failures_library,
+                                                             launchers):
+    """Each worker has a thread that launches it. When the first or the second of them cannot be
+    made, workers that are not watched yet must not be asked after at the end."""
+    fwd = forwarder(["-p", "3", "-K", "50"], started=False, lcores=lcore_map(3),
+                    preload=[failures_library],
+                    env={"KA_FAIL": "pthread_create", "KA_FAIL_AFTER": str(launchers)})
+    assert fwd.wait_exit() == 1, fwd.report()
+    assert fwd.lines(r"^L2FWD: cannot start the watching: \w+", stream="stderr"), fwd.report()
+    assert launches(fwd) == [] and objects() == []
+
+
 # ---- W7, W8: what must not become a death ----
 
 

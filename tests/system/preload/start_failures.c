@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * To be preloaded into l2fwd-keepalive by the system tests: the function of DPDK that KA_FAIL names
- * fails, at a point of the start that no option of a virtual device leads to.
+ * To be preloaded into l2fwd-keepalive by the system tests: the function that KA_FAIL names fails,
+ * at a point of the start that no option of a virtual device leads to. KA_FAIL_AFTER: so many calls
+ * of it pass before. pthread_create() counts and fails from the making of the keepalive on.
  */
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +17,18 @@
 #include <rte_keepalive.h>
 #include <rte_timer.h>
 
+/* Of the main lcore, as all that follows. */
+static bool watching;
+
 static bool
 must_fail(const char *name)
 {
-	const char *wanted = getenv("KA_FAIL");
+	static int calls;
+	const char *wanted = getenv("KA_FAIL"), *after = getenv("KA_FAIL_AFTER");
 
-	return wanted != NULL && strcmp(wanted, name) == 0;
+	if (wanted == NULL || strcmp(wanted, name) != 0)
+		return false;
+	return calls++ >= (after == NULL ? 0 : atoi(after));
 }
 
 int
@@ -42,7 +50,20 @@ rte_keepalive_create(rte_keepalive_failure_callback_t callback, void *data)
 	if (must_fail(__func__))
 		return NULL;
 	*(void **)&real = dlsym(RTLD_NEXT, __func__);
+	watching = true;
 	return real(callback, data);
+}
+
+int
+pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
+	       void *argument)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (watching && must_fail(__func__))
+		return EAGAIN;
+	*(void **)&real = dlsym(RTLD_NEXT, __func__);
+	return real(thread, attributes, function, argument);
 }
 
 int

@@ -48,6 +48,8 @@ class _Control(ctypes.LittleEndianStructure):
                 ("driver", ctypes.c_uint64), ("driver_mode", ctypes.c_uint64),
                 ("driver_passes", ctypes.c_uint64), ("at_driver", ctypes.c_uint64),
                 ("hold_launch", ctypes.c_uint64), ("at_launch", ctypes.c_uint64),
+                ("hold_stats", ctypes.c_uint64), ("at_stats", ctypes.c_uint64),
+                ("stats_looks", ctypes.c_uint64), ("flood", ctypes.c_uint64),
                 ("ping_ns", ctypes.c_uint64 * PINGS), ("core", _Core * 128)]
 
 
@@ -96,6 +98,7 @@ class Hook:
         self._control.links_down = 0
         self._control.hold_stop = 0
         self._control.hold_launch = 0
+        self._control.hold_stats = 0
         self.release_driver()
 
     def delay(self, lcore, seconds, timeout=PATIENCE):
@@ -187,6 +190,26 @@ class Hook:
 
     def release_launch(self):
         self._control.hold_launch = 0
+
+    def hold_stats(self, timeout=PATIENCE):
+        """Let rte_eth_stats_get() not return; returns once a call is held."""
+        self._control.hold_stats = 1
+        wait_until(lambda: self._control.at_stats, "a call held in the counters", timeout)
+
+    def flood(self, frames=1000):
+        """Let every port count so many frames more between two looks at its counters, as a device
+        does whose worker takes none of them."""
+        self._control.flood = frames
+
+    @property
+    def stats_looks(self):
+        """Looks at the counters of port 0."""
+        return self._control.stats_looks
+
+    def wait_stats_looks(self, more, timeout=PATIENCE):
+        """Wait until the counters of port 0 were looked at so many times more."""
+        least = self.stats_looks + more
+        wait_until(lambda: self.stats_looks >= least, f"{more} looks at the counters", timeout)
 
     def leap(self, seconds):
         """Let CLOCK_MONOTONIC of the forwarder leap ahead."""
