@@ -237,11 +237,11 @@ def test_abort_ends_the_process_with_the_evidence(forwarder, agent):
     watcher.wait_line(r"has aborted because a worker hung\.$")
 
 
-def test_abort_shows_what_all_workers_did(forwarder):
+def test_abort_shows_what_all_workers_did(forwarder, hook):
     """The one that hangs may wait for another: each worker writes its stack before the end."""
-    # The other, on a CPU of its own and without frames, gives heartbeats all the while.
+    hook.delay_signals(0.005)  # The other gives heartbeats before it is reached.
     fwd = forwarder([*FAULTS, "--on-hang", "abort", "--fault", "2:spin@0.5"], lcores=lcore_map(3),
-                    vdevs=["net_null0,no-rx=1", "net_null1,no-rx=1"])
+                    hook=hook)
     assert fwd.wait_exit() == -signal.SIGABRT
     # Two threads write, line by line. All are in forward_run(), one of them in a fault.
     spinning = len(fwd.lines(r"\(fault_make\+0x\S+\) ?\[0x", stream="stderr"))

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -92,6 +93,7 @@ struct control {
 	_Atomic uint64_t hold_stats;	/* rte_eth_stats_get() does not return until this is 0. */
 	_Atomic uint64_t at_stats;	/* A call is held. */
 	_Atomic uint64_t stats_looks;	/* Calls of it for port 0. */
+	_Atomic uint64_t kill_delay_ns; /* pthread_kill() sends its signal that much later. */
 	_Atomic uint64_t flood;		/* Frames more that each call finds received. */
 	_Atomic uint64_t ping_ns[HOOK_PINGS]; /* When ping n began, in slot n % HOOK_PINGS. */
 	struct control_core core[HOOK_LCORES];
@@ -108,6 +110,7 @@ static uint64_t (*real_rand_max)(uint64_t);
 static int (*real_pipe2)(int[2], int);
 static int (*real_link_get_nowait)(uint16_t, struct rte_eth_link *);
 static int (*real_dev_stop)(uint16_t);
+static int (*real_pthread_kill)(pthread_t, int);
 static int (*real_stats_get)(uint16_t, struct rte_eth_stats *);
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
 
@@ -159,6 +162,7 @@ hook_init(void)
 	*(void **)&real_pipe2 = real("pipe2");
 	*(void **)&real_link_get_nowait = real("rte_eth_link_get_nowait");
 	*(void **)&real_dev_stop = real("rte_eth_dev_stop");
+	*(void **)&real_pthread_kill = real("pthread_kill");
 	*(void **)&real_stats_get = real("rte_eth_stats_get");
 	if (path != NULL)
 		control = open_control(path);
@@ -410,6 +414,14 @@ rte_eth_dev_stop(uint16_t port_id)
 			sleep_ns(1000000);
 	}
 	return real_dev_stop(port_id);
+}
+
+int
+pthread_kill(pthread_t thread, int number)
+{
+	if (control != NULL && atomic_load(&control->kill_delay_ns) != 0)
+		sleep_ns(atomic_load(&control->kill_delay_ns));
+	return real_pthread_kill(thread, number);
 }
 
 int

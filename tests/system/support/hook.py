@@ -49,7 +49,8 @@ class _Control(ctypes.LittleEndianStructure):
                 ("driver_passes", ctypes.c_uint64), ("at_driver", ctypes.c_uint64),
                 ("hold_launch", ctypes.c_uint64), ("at_launch", ctypes.c_uint64),
                 ("hold_stats", ctypes.c_uint64), ("at_stats", ctypes.c_uint64),
-                ("stats_looks", ctypes.c_uint64), ("flood", ctypes.c_uint64),
+                ("stats_looks", ctypes.c_uint64), ("kill_delay_ns", ctypes.c_uint64),
+                ("flood", ctypes.c_uint64),
                 ("ping_ns", ctypes.c_uint64 * PINGS), ("core", _Core * 128)]
 
 
@@ -195,6 +196,10 @@ class Hook:
         """Let rte_eth_stats_get() not return; returns once a call is held."""
         self._control.hold_stats = 1
         wait_until(lambda: self._control.at_stats, "a call held in the counters", timeout)
+
+    def delay_signals(self, seconds):
+        """Signals to a thread reach it so much later than the forwarder wants."""
+        self._control.kill_delay_ns = round(seconds * 1e9)
 
     def flood(self, frames=1000):
         """Let every port count so many frames more between two looks at its counters, as a device
