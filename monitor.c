@@ -376,11 +376,13 @@ come_back(struct monitor *monitor, struct watched *core)
 static void
 end_starvation(struct monitor *monitor, struct watched *core)
 {
+	const uint64_t outage_ns =
+		journal_ns_of_tsc(&monitor->journal, core->beat_at_ping - core->starving_since);
+	/* Two clocks: the part is not to be more than the whole. */
+	const uint64_t queued_ns = RTE_MIN(revive_queued_ns(&core->revive), outage_ns);
+
 	core->starving = false;
-	journal_starved(&monitor->journal, core->worker->lcore,
-			journal_ns_of_tsc(&monitor->journal,
-					  core->beat_at_ping - core->starving_since),
-			revive_queued_ns(&core->revive));
+	journal_starved(&monitor->journal, core->worker->lcore, outage_ns, queued_ns);
 }
 
 /* ---- A ping ---- */

@@ -151,7 +151,8 @@ revive_act(struct revive *revive, enum ka_cause cause, uint64_t beat_tsc, bool e
 		ask_budget(revive, now_ns);
 	if (action == RECOVERY_EVICT)
 		want |= ESCAPE_LEAVE;
-	if (want != ESCAPE_NOTHING && action != RECOVERY_RELAUNCH)
+	/* Before an abort all workers are asked, this one too. */
+	if (want != ESCAPE_NOTHING && action != RECOVERY_RELAUNCH && action != RECOVERY_ABORT_NOW)
 		escape_ask(revive->worker, want, beat_tsc);
 	return action;
 }
