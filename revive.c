@@ -2,10 +2,20 @@
 
 #include <errno.h>
 
+#include <rte_common.h>
+#include <rte_cycles.h>
 #include <rte_launch.h>
 
 #include "escape.h"
 #include "revive.h"
+
+/*
+ * Time for the second sign of one that seems to spin, and for its heartbeat behind it: many turns
+ * of a healthy loop, and little of a check period.
+ */
+#define SIGN_NS UINT64_C(200000)
+#define BEAT_NS UINT64_C(20000)
+#define PERIOD_SHARE 5
 
 int
 revive_init(struct revive *revive, const struct revive_config *config, struct forward_lcore *worker)
@@ -24,8 +34,7 @@ revive_launch(struct revive *revive, uint64_t now_ns)
 	revive->launched_ns = now_ns;
 	revive->launch_at_ns = 0;
 	revive->wants_launch = false;
-	revive->first.wall_ns = 0;
-	revive->probed_ns = 0;
+	revive_note_alive(revive);
 	revive->launching = true;
 	forward_log_launch(revive->worker);
 	launcher_ask(revive->launcher);
@@ -75,6 +84,7 @@ revive_note_alive(struct revive *revive)
 {
 	revive->first.wall_ns = 0;
 	revive->probed_ns = 0;
+	revive->confirm_ns = 0;
 }
 
 bool
@@ -84,9 +94,49 @@ revive_has_returned(const struct revive *revive)
 	       !launcher_is_pending(revive->launcher);
 }
 
+static uint64_t
+answered_ns(const struct revive *revive)
+{
+	return atomic_load_explicit(&revive->worker->escape.answered_ns, memory_order_relaxed);
+}
+
+static uint64_t
+beat_of(const struct revive *revive)
+{
+	return atomic_load_explicit(&revive->worker->beat_tsc, memory_order_relaxed);
+}
+
+/*
+ * One that was robbed of its CPU, had it for the moment of its sign, and was robbed again looks like
+ * one that spins. So it must give a second sign now, and no heartbeat right behind it; or, where
+ * another program has its CPU just now, have given it by the next ping.
+ */
+static bool
+is_executing(struct revive *revive)
+{
+	const uint64_t beat = beat_of(revive);
+	const uint64_t share_ns = revive->config->period_ns / PERIOD_SHARE;
+	uint64_t deadline_ns;
+
+	/* No sign at all for too long: it turns in the kernel. */
+	if (answered_ns(revive) == 0 || revive->confirm_ns != 0)
+		return true;
+	revive->confirm_ns = ka_shm_now_ns();
+	escape_probe(revive->worker);
+	deadline_ns = revive->confirm_ns + RTE_MIN(SIGN_NS, share_ns);
+	/* Asleep, since the worker may share this CPU. */
+	do {
+		if (ka_shm_now_ns() > deadline_ns)
+			return false;
+		rte_delay_us_sleep(BEAT_NS / 1000);
+	} while (answered_ns(revive) == 0 || ka_shm_now_ns() - answered_ns(revive) < BEAT_NS);
+	return beat_of(revive) == beat;
+}
+
 enum recovery_verdict
 revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum ka_cause *cause)
 {
+	enum recovery_verdict verdict;
 	struct recovery_evidence evidence = {
 		.has_returned = revive_has_returned(revive),
 		.never_marked = never_marked,
@@ -104,11 +154,15 @@ revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum 
 		look(revive, &revive->now);
 	probe(revive, &revive->now);
 	evidence.probed_ns = revive->probed_ns;
-	evidence.answered_ns =
-		atomic_load_explicit(&revive->worker->escape.answered_ns, memory_order_relaxed);
+	evidence.answered_ns = answered_ns(revive);
 	evidence.first = revive->first;
 	evidence.now = revive->now;
-	return recovery_judge(&evidence, cause);
+	verdict = recovery_judge(&evidence, cause);
+	if (*cause == KA_CAUSE_SPINNING && revive->now.state == 'R' && !is_executing(revive)) {
+		*cause = KA_CAUSE_NONE;
+		return RECOVERY_WAIT;
+	}
+	return verdict;
 }
 
 uint64_t
