@@ -164,7 +164,7 @@ def test_an_endless_loop_in_the_heartbeat_itself_is_cured(forwarder, hook):
     segment = fwd.segment()
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
     hook.hold(1, Mode.SPIN)
-    segment.wait(lambda now: now.monitor.deaths == 1, "the death")
+    segment.wait(lambda now: now.monitor.restarts >= 1, "the relaunch")
     hook.release(1)
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
     assert segment.events(Kind.DEATH)[0].cause == Cause.SPINNING
@@ -355,11 +355,11 @@ def test_a_storm_of_hangs_writes_few_stacks(forwarder, hook):
     hook.hold(1, Mode.SPIN)
     said = fwd.wait_line(r"^L2FWD: (\d+) stacks suppressed$", stream="stderr")
     assert int(said.match[1]) == deaths - 5
-    segment.wait(lambda now: now.monitor.deaths == deaths + 1, "one more death")
+    # Not let go before it is asked: it would have moved on. Launched again it is caught once more.
+    fwd.wait_line(r"\(rte_keepalive_mark_alive\+0x")
     hook.release(1)
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
-    fwd.wait_line(r"\(rte_keepalive_mark_alive\+0x")
-    assert stacks(fwd) == 6
+    assert stacks(fwd) == min(10, 5 + segment.monitor().deaths - deaths)
     assert fwd.terminate() == 0
 
 
