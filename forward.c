@@ -8,10 +8,14 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_prefetch.h>
 
 #include "fault.h"
 #include "forward.h"
 #include "log.h"
+
+/* Frames whose data is fetched before it is their turn. */
+#define PREFETCH_AHEAD 4
 
 /* A fault that is due waits this many drain times for frames to be made with: 1 ms. */
 #define FAULT_PATIENCE_DRAINS 10
@@ -39,10 +43,34 @@ drop_unsent(struct rte_mbuf **unsent, uint16_t nb_unsent, void *counters)
  * the frame is shorter.
  */
 static inline void
-rewrite(struct forward_queue *queue, struct rte_mbuf **burst, uint16_t nb_frames)
+rewrite(const struct forward_queue *queue, struct rte_mbuf **burst, uint16_t nb_frames)
 {
-	for (uint16_t i = 0; i < nb_frames; i++)
+	for (uint16_t i = 0; i < nb_frames; i++) {
+		if (i + PREFETCH_AHEAD < nb_frames)
+			rte_prefetch0(rte_pktmbuf_mtod(burst[i + PREFETCH_AHEAD], void *));
 		memcpy(rte_pktmbuf_mtod(burst[i], void *), queue->header, sizeof(queue->header));
+	}
+}
+
+/*
+ * A full burst would fill an empty buffer, which is sent when it is full: then it goes without. Any
+ * other waits in the buffer for more.
+ */
+static inline uint16_t
+transmit(struct forward_queue *queue, struct rte_mbuf **burst, uint16_t nb_frames)
+{
+	struct rte_eth_dev_tx_buffer *buffer = queue->tx_buffer;
+	uint16_t sent = 0;
+
+	if (nb_frames == PORT_BURST && buffer->length == 0) {
+		sent = rte_eth_tx_burst(queue->tx_port, 0, burst, nb_frames);
+		if (unlikely(sent < nb_frames))
+			drop_unsent(&burst[sent], nb_frames - sent, &queue->counters);
+		return sent;
+	}
+	for (uint16_t i = 0; i < nb_frames; i++)
+		sent += rte_eth_tx_buffer(queue->tx_port, 0, buffer, burst[i]);
+	return sent;
 }
 
 /* Where the worker is, for its own signal handler and for evidence: once a burst, no more. */
@@ -72,7 +100,7 @@ static inline void
 forward_burst(struct forward_lcore *worker, struct forward_queue *queue)
 {
 	struct rte_mbuf **burst = worker->burst;
-	uint16_t nb_frames, sent = 0;
+	uint16_t nb_frames;
 
 	enter(worker, RECOVERY_PHASE_RX);
 	nb_frames = rte_eth_rx_burst(queue->rx_port, 0, burst, PORT_BURST);
@@ -88,9 +116,7 @@ forward_burst(struct forward_lcore *worker, struct forward_queue *queue)
 	if (queue->mac_updating)
 		rewrite(queue, burst, nb_frames);
 	enter(worker, RECOVERY_PHASE_TX);
-	for (uint16_t i = 0; i < nb_frames; i++)
-		sent += rte_eth_tx_buffer(queue->tx_port, 0, queue->tx_buffer, burst[i]);
-	count(&queue->counters.sent, sent);
+	count(&queue->counters.sent, transmit(queue, burst, nb_frames));
 	set_in_hand(worker, 0);
 	enter(worker, RECOVERY_PHASE_IDLE);
 }
