@@ -10,6 +10,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "counter.h"
 #include "fault.h"
 #include "forward.h"
 #include "log.h"
@@ -20,21 +21,13 @@
 /* A fault that is due waits this many drain times for frames to be made with: 1 ms. */
 #define FAULT_PATIENCE_DRAINS 10
 
-/* One writer, so that load and store need not be one atomic step. */
-static inline void
-count(_Atomic uint64_t *counter, uint64_t frames)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + frames,
-			      memory_order_relaxed);
-}
-
 /* ---- What happens to a frame ---- */
 
 /* The error callback of the TX buffers: what the device did not take is counted and freed. */
 static void
 drop_unsent(struct rte_mbuf **unsent, uint16_t nb_unsent, void *counters)
 {
-	count(&((struct forward_counters *)counters)->dropped, nb_unsent);
+	counter_add(&((struct forward_counters *)counters)->dropped, nb_unsent);
 	rte_pktmbuf_free_bulk(unsent, nb_unsent);
 }
 
@@ -96,7 +89,8 @@ make_fault(struct forward_lcore *worker)
 	worker->leaves = fault_make(&worker->fault);
 }
 
-static inline void
+/* Returns whether it found a burst. */
+static inline bool
 forward_burst(struct forward_lcore *worker, struct forward_queue *queue)
 {
 	struct rte_mbuf **burst = worker->burst;
@@ -106,19 +100,20 @@ forward_burst(struct forward_lcore *worker, struct forward_queue *queue)
 	nb_frames = rte_eth_rx_burst(queue->rx_port, 0, burst, PORT_BURST);
 	if (nb_frames == 0) {
 		enter(worker, RECOVERY_PHASE_IDLE);
-		return;
+		return false;
 	}
 	set_in_hand(worker, nb_frames);
 	enter(worker, RECOVERY_PHASE_OWN);
-	count(&queue->counters.received, nb_frames);
+	counter_add(&queue->counters.received, nb_frames);
 	if (unlikely(worker->faulty_tsc != 0))
 		make_fault(worker);
 	if (queue->mac_updating)
 		rewrite(queue, burst, nb_frames);
 	enter(worker, RECOVERY_PHASE_TX);
-	count(&queue->counters.sent, transmit(queue, burst, nb_frames));
+	counter_add(&queue->counters.sent, transmit(queue, burst, nb_frames));
 	set_in_hand(worker, 0);
 	enter(worker, RECOVERY_PHASE_IDLE);
+	return true;
 }
 
 unsigned int
@@ -136,8 +131,8 @@ forward_flush(struct forward_lcore *worker)
 	for (unsigned int i = 0; i < nb_queues; i++) {
 		struct forward_queue *queue = worker->queue[i];
 
-		count(&queue->counters.sent,
-		      rte_eth_tx_buffer_flush(queue->tx_port, 0, queue->tx_buffer));
+		counter_add(&queue->counters.sent,
+			    rte_eth_tx_buffer_flush(queue->tx_port, 0, queue->tx_buffer));
 	}
 }
 
@@ -196,12 +191,14 @@ loop(struct forward_lcore *worker)
 	/* Long ago: frames that waited in the TX buffers through an outage leave at the first turn. */
 	uint64_t drained = 0;
 	uint64_t now = rte_rdtsc();
-	unsigned int nb_queues;
+	uint64_t turn_tsc;
 
 	fault_begin_life(&worker->fault, now);
 	begin_life(worker, now);
 	while (!atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
-		now = rte_rdtsc();
+		unsigned int nb_bursts = 0;
+		unsigned int nb_queues = forward_nb_ports(worker);
+
 		give_heartbeat(worker, now);
 		if (unlikely(now >= worker->fault.due_tsc) && suffer(worker, now))
 			return;
@@ -211,11 +208,13 @@ loop(struct forward_lcore *worker)
 			enter(worker, RECOVERY_PHASE_IDLE);
 			drained = now;
 		}
-		nb_queues = forward_nb_ports(worker);
 		for (unsigned int i = 0; i < nb_queues; i++) {
 			atomic_store_explicit(&worker->at_queue, i, memory_order_relaxed);
-			forward_burst(worker, worker->queue[i]);
+			nb_bursts += forward_burst(worker, worker->queue[i]);
 		}
+		turn_tsc = rte_rdtsc() - now;
+		now += turn_tsc;
+		loop_note(&worker->loop, turn_tsc, nb_bursts);
 	}
 }
 
@@ -252,7 +251,7 @@ forward_run(void *argument)
 /* ---- Set-up ---- */
 
 struct forward_lcore *
-forward_create(unsigned int lcore, const struct fault_config *faults)
+forward_create(unsigned int lcore, const struct fault_config *faults, uint64_t late_ns)
 {
 	struct forward_lcore *worker;
 
@@ -261,6 +260,7 @@ forward_create(unsigned int lcore, const struct fault_config *faults)
 	if (worker == NULL)
 		return NULL;
 	worker->lcore = lcore;
+	loop_init(&worker->loop, rte_get_tsc_hz(), late_ns);
 	fault_init(&worker->fault, faults, lcore);
 	worker->drain_tsc = rte_get_tsc_hz() / US_PER_S * FORWARD_DRAIN_US;
 	return worker;

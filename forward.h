@@ -22,6 +22,7 @@
 
 #include "escape.h"
 #include "fault.h"
+#include "loop.h"
 #include "options.h"
 #include "port.h"
 #include "recovery.h"
@@ -77,6 +78,7 @@ struct forward_lcore {
 	_Atomic uint32_t at_queue;	 /**< Index of the queue it is at. Relaxed. */
 	_Atomic uint32_t nb_burst;	 /**< Frames in its hands: burst[0] to [nb_burst - 1]. */
 	struct rte_mbuf *burst[PORT_BURST]; /**< The worker, and its own signal handler, only. */
+	struct loop_stats loop;
 
 	uint64_t
 		faulty_tsc; /**< A fault is due since then; made with frames in hand, if some come. */
@@ -93,9 +95,11 @@ struct forward_lcore {
  *
  * @param lcore  lcore id.
  * @param faults  what it is to suffer.
+ * @param late_ns  a turn of its loop that takes so long is late; 0 = none is.
  * @return the worker, to be given to forward_destroy(), or NULL without memory.
  */
-struct forward_lcore *forward_create(unsigned int lcore, const struct fault_config *faults);
+struct forward_lcore *
+forward_create(unsigned int lcore, const struct fault_config *faults, uint64_t late_ns);
 
 /**
  * Add a port to a worker.

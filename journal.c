@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include <string.h>
+
 #include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_log.h>
 
+#include "counter.h"
 #include "journal.h"
 #include "log.h"
 #include "output.h"
@@ -15,11 +18,10 @@
 void
 journal_init(struct journal *journal, struct ka_shm_writer *writer)
 {
-	*journal = (struct journal){
-		.writer = writer,
-		.tsc_hz = rte_get_tsc_hz(),
-		.totals = { .status = KA_STATUS_RUNNING },
-	};
+	memset(journal, 0, sizeof(*journal));
+	journal->writer = writer;
+	journal->tsc_hz = rte_get_tsc_hz();
+	journal->totals.status = KA_STATUS_RUNNING;
 }
 
 void
@@ -110,6 +112,56 @@ journal_abort(struct journal *journal)
 	ka_shm_mark_aborted(journal->writer);
 }
 
+/* ---- What the loops do ---- */
+
+static void
+read_ports(struct ka_shm_load *load, const struct forward_lcore *worker)
+{
+	load->nb_ports = forward_nb_ports(worker);
+	load->received = load->sent = load->dropped = 0;
+	for (unsigned int i = 0; i < load->nb_ports; i++) {
+		const struct forward_counters *counters = &worker->queue[i]->counters;
+
+		load->port[i] = worker->queue[i]->rx_port;
+		load->received += counter_read(&counters->received);
+		load->sent += counter_read(&counters->sent);
+		load->dropped +=
+			counter_read(&counters->dropped) + counter_read(&counters->abandoned);
+	}
+}
+
+static void
+read_loop(struct ka_shm_load *load, const struct loop_stats *loop)
+{
+	load->bursts = counter_read(&loop->bursts);
+	load->busy_ns = counter_read(&loop->busy_ns);
+	load->idle_ns = counter_read(&loop->idle_ns);
+	load->longest_ns = counter_read(&loop->longest_ns);
+	load->late = counter_read(&loop->late);
+	load->late_ns = loop->late_ns;
+	loop_read_turns(load->turns, loop);
+}
+
+void
+journal_load(struct journal *journal, const struct forward_lcore *worker)
+{
+	struct ka_shm_load *load = &journal->load[worker->lcore];
+	const uint64_t before = load->received;
+	const uint64_t elapsed_ns = journal->now_ns - load->looked_ns;
+
+	read_ports(load, worker);
+	read_loop(load, &worker->loop);
+	/* Fewer than before: ports have gone to another core. */
+	load->frames_per_s = load->looked_ns == 0 || load->received < before || elapsed_ns == 0 ?
+				     0 :
+				     (uint64_t)((double)(load->received - before) * NS_PER_S /
+						(double)elapsed_ns);
+	load->looked_ns = journal->now_ns;
+	ka_shm_begin(journal->writer);
+	ka_shm_write_load(journal->writer, worker->lcore, load);
+	ka_shm_end(journal->writer);
+}
+
 /* ---- A death ---- */
 
 /* Where the worker was: meaningless for one that left its loop by itself. */
@@ -135,6 +187,7 @@ journal_death(struct journal *journal, const struct forward_lcore *worker, enum 
 	event->silent_ns = journal->now_ns -
 			   (cause == KA_CAUSE_NOT_STARTED ? core->launched_ns : core->last_seen_ns);
 	note_place(worker, event);
+	journal->load[worker->lcore].detections[histogram_bucket(event->silent_ns)]++;
 	core->state = KA_STATE_DEAD;
 	core->cause = cause;
 	core->died_ns = journal->now_ns;
@@ -188,6 +241,7 @@ journal_back(struct journal *journal, unsigned int lcore, bool new_life, uint64_
 		event_of(journal, lcore, new_life ? KA_EVENT_BACK : KA_EVENT_RECOVERY);
 
 	event.outage_ns = outage_ns;
+	journal->load[lcore].outages[histogram_bucket(outage_ns)]++;
 	core->last_outage_ns = outage_ns;
 	core->longest_outage_ns = RTE_MAX(core->longest_outage_ns, outage_ns);
 	if (!new_life) {

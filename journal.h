@@ -29,6 +29,7 @@ struct journal {
 	unsigned int nb_stacks;	  /**< So many. */
 	struct ka_shm_monitor totals;
 	struct ka_shm_core core[KA_SHM_MAX_LCORES]; /**< By lcore id. */
+	struct ka_shm_load load[KA_SHM_MAX_LCORES]; /**< The same. */
 };
 
 /** Begin. @param writer must outlive it. */
@@ -105,6 +106,9 @@ journal_taken_over(struct journal *journal, unsigned int lcore, uint16_t port, u
 
 /** A worker gives heartbeats and moves no frames of a port; KA_STALL_NONE: it does again. */
 void journal_stall(struct journal *journal, unsigned int lcore, uint16_t port, enum ka_stall stall);
+
+/** Read off what a worker's loop does, and publish it. */
+void journal_load(struct journal *journal, const struct forward_lcore *worker);
 
 /** The segment's owner is about to abort. */
 void journal_abort(struct journal *journal);

@@ -125,7 +125,8 @@ make_workers(struct app *app)
 	const struct fault_config faults = make_faults(&app->options);
 
 	for (size_t i = 0; i < app->plan.nb_workers; i++) {
-		app->worker[i] = forward_create(app->lcores.lcore[i], &faults);
+		app->worker[i] =
+			forward_create(app->lcores.lcore[i], &faults, app->options.late_ns);
 		if (app->worker[i] == NULL)
 			return -ENOMEM;
 	}

@@ -22,6 +22,9 @@
 /* Time that the workers have to write their stacks before the process aborts. */
 #define ABORT_DELAY_US 100000
 
+/* How often it is told what the loops do. */
+#define LOADS_PER_S 2
+
 /* Room for why a worker is given up. */
 #define WHY_MAX 128
 
@@ -59,6 +62,7 @@ struct monitor {
 	struct monitor_config config;
 	struct rte_keepalive *keepalive;
 	struct rte_timer timer;
+	struct rte_timer load_timer;
 	struct journal journal;
 	uint64_t period_tsc;
 	uint64_t startup_ns;
@@ -532,6 +536,18 @@ monitor_note_stall(struct monitor *monitor, unsigned int lcore, uint16_t port, e
 	journal_stall(&monitor->journal, lcore, port, stall);
 }
 
+static void
+publish_load(struct rte_timer *timer, void *argument)
+{
+	struct monitor *monitor = argument;
+
+	(void)timer;
+	journal_take_time(&monitor->journal);
+	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++)
+		if (monitor->core[lcore].worker != NULL)
+			journal_load(&monitor->journal, monitor->core[lcore].worker);
+}
+
 /* ---- Start and stop ---- */
 
 struct monitor *
@@ -548,6 +564,7 @@ monitor_create(const struct monitor_config *config)
 	monitor->startup_ns =
 		RTE_MAX(MONITOR_STARTUP_NS, MONITOR_STARTUP_PERIODS * config->period_ns);
 	rte_timer_init(&monitor->timer);
+	rte_timer_init(&monitor->load_timer);
 	monitor->keepalive = rte_keepalive_create(dead_core, monitor);
 	if (monitor->keepalive == NULL) {
 		rte_free(monitor);
@@ -599,6 +616,10 @@ monitor_start(struct monitor *monitor)
 	if (rte_timer_reset(&monitor->timer, monitor->period_tsc, PERIODICAL, rte_lcore_id(), tick,
 			    monitor) != 0)
 		return -EBUSY;
+	publish_load(&monitor->load_timer, monitor);
+	if (rte_timer_reset(&monitor->load_timer, rte_get_timer_hz() / LOADS_PER_S, PERIODICAL,
+			    rte_lcore_id(), publish_load, monitor) != 0)
+		return -EBUSY;
 	return 0;
 }
 
@@ -606,6 +627,7 @@ void
 monitor_stop(struct monitor *monitor)
 {
 	rte_timer_stop_sync(&monitor->timer);
+	rte_timer_stop_sync(&monitor->load_timer);
 	/* The segment goes next: a crash has nothing more to write to. */
 	escape_install(NULL, NULL);
 }

@@ -24,9 +24,13 @@
 /* Longest -K in milliseconds, longest -T and --demo-lifetime in seconds: a day in seconds. */
 #define PERIOD_MAX 86400
 
+/* Longest --late-us: a day in microseconds. */
+#define LATE_MAX_US (PERIOD_MAX * UINT64_C(1000000))
+
 /* Shortest -K but for 0: 0.1 ms. */
 #define CHECK_PERIOD_MIN_NS UINT64_C(100000)
 
+#define NS_PER_US UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -67,6 +71,9 @@ static const char usage[] =
 	"Watching:\n"
 	"  -K, --check-period MS       milliseconds between two pings, 0.1 to 86400,\n"
 	"                              decimals allowed; 0 = keepalive off (default: 5)\n"
+	"      --late-us US            a turn of a worker's loop that takes so many\n"
+	"                              microseconds counts as late, decimals allowed;\n"
+	"                              0 = none (default: a quarter of -K)\n"
 	"  -T, --stats-period SEC      whole seconds between two tables of statistics,\n"
 	"                              up to 86400; 0 = off (default: 10)\n"
 	"\n"
@@ -193,6 +200,13 @@ read_check_period(struct options *options, const char *value, char why[WHY_MAX])
 		return refuse(why, "is too small");
 	options->check_period_ns = ns;
 	return true;
+}
+
+static bool
+read_late(struct options *options, const char *value, char why[WHY_MAX])
+{
+	options->late_given = true;
+	return read_time(value, NS_PER_US, LATE_MAX_US, &options->late_ns, why);
 }
 
 static bool
@@ -502,6 +516,8 @@ static const struct row table[] = {
 	  "seconds: 0 for never, or up to 86400, decimals allowed" },
 	{ "fault", 0, OPTIONS_RUN, read_fault, "LCORE:KIND[@SEC], as in 1:spin@2,2:exit" },
 	{ "help", 'h', OPTIONS_HELP, NULL, NULL },
+	{ "late-us", 0, OPTIONS_RUN, read_late,
+	  "microseconds: 0 for off, or up to 86400000000, decimals allowed" },
 	{ "max-restarts", 0, OPTIONS_RUN, read_max_restarts,
 	  "restarts / seconds, as in 5/1, up to 4294967295/86400" },
 	{ "no-mac-updating", 0, OPTIONS_RUN, read_no_mac_updating, NULL },
@@ -843,6 +859,8 @@ options_parse(struct options *options, int argc, char *argv[], int *eal_argc,
 	action = scan_eal_part(divider, argv, divider < argc, &file_prefix, error);
 	if (action == OPTIONS_RUN)
 		action = read_own_part(options, argc - divider, argv + divider, error);
+	if (!options->late_given)
+		options->late_ns = options->check_period_ns / 4;
 	if (action == OPTIONS_RUN)
 		action = check_together(options, file_prefix, error);
 	if (action != OPTIONS_RUN)

@@ -50,6 +50,8 @@ struct options {
 	struct portmask portmask;     /**< -p */
 	unsigned int ports_per_lcore; /**< -q, 1 to 16; 0 = not given: spread. */
 	uint64_t check_period_ns;     /**< -K in nanoseconds; 0 = keepalive off. Default 5 ms. */
+	bool late_given;	      /**< --late-us was given. */
+	uint64_t late_ns;	      /**< It in nanoseconds; 0 = off. Default a quarter of -K. */
 	unsigned int stats_period_s;  /**< -T in seconds, 0 (off) to 86400. Default 10. */
 	struct port_pair *pairs;      /**< --portmap; NULL = pair in order. Owned. */
 	size_t nb_pairs;	      /**< Entries of pairs. */

@@ -11,6 +11,7 @@
 #include <rte_mempool.h>
 #include <rte_timer.h>
 
+#include "counter.h"
 #include "progress.h"
 
 #define LOOK_PERIOD_NS (1000 * UINT64_C(1000000))
@@ -60,12 +61,6 @@ progress_judge(const struct progress_sample *before, const struct progress_sampl
 	return KA_STALL_NONE;
 }
 
-static uint64_t
-value(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 /* The device first: what it hands over after that the worker may count, but not the other way. */
 static bool
 look(const struct place *place, struct progress_sample *sample)
@@ -79,9 +74,9 @@ look(const struct place *place, struct progress_sample *sample)
 		.device_received = device.ipackets,
 		.device_missed = device.imissed,
 		.device_no_mbuf = device.rx_nombuf,
-		.received = value(&counters->received),
-		.sent = value(&counters->sent),
-		.dropped = value(&counters->dropped),
+		.received = counter_read(&counters->received),
+		.sent = counter_read(&counters->sent),
+		.dropped = counter_read(&counters->dropped),
 		.pool_free = rte_mempool_avail_count(place->pool),
 	};
 	return true;

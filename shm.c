@@ -45,7 +45,9 @@ static_assert(offsetof(struct ka_shm_segment, monitor) == 1744, "layout of versi
 static_assert(offsetof(struct ka_shm_segment, core) == 1872, "layout of version 1");
 static_assert(offsetof(struct ka_shm_segment, event) == 18256, "layout of version 1");
 static_assert(offsetof(struct ka_shm_segment, crash_ns) == 34640, "layout of version 1");
-static_assert(sizeof(struct ka_shm_segment) == 34656, "layout of version 1");
+static_assert(offsetof(struct ka_shm_segment, load) == 34656, "layout of version 1.1");
+static_assert(sizeof(struct ka_shm_load) == 896, "layout of version 1.1");
+static_assert(sizeof(struct ka_shm_segment) == 149344, "layout of version 1.1");
 /* A lock hidden in an atomic would not work between processes. */
 static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LONG_LOCK_FREE == 2 &&
 		      ATOMIC_LLONG_LOCK_FREE == 2,
@@ -494,6 +496,12 @@ ka_shm_write_core(struct ka_shm_writer *writer, unsigned int lcore, const struct
 }
 
 void
+ka_shm_write_load(struct ka_shm_writer *writer, unsigned int lcore, const struct ka_shm_load *load)
+{
+	store_words(writer->segment->load[lcore], load, KA_SHM_WORDS(*load));
+}
+
+void
 ka_shm_write_monitor(struct ka_shm_writer *writer, const struct ka_shm_monitor *monitor)
 {
 	writer->monitor = *monitor;
@@ -751,8 +759,11 @@ copy_crash(const struct ka_shm_segment *segment, struct ka_shm_crash *crash)
 }
 
 static void
-copy_all(const struct ka_shm_segment *segment, struct ka_shm_snapshot *snapshot)
+copy_all(const struct ka_shm_segment *segment, void *to, unsigned int lcore)
 {
+	struct ka_shm_snapshot *snapshot = to;
+
+	(void)lcore;
 	load_words(&snapshot->monitor, segment->monitor, KA_SHM_WORDS(snapshot->monitor));
 	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++)
 		load_words(&snapshot->core[i], segment->core[i], KA_SHM_WORDS(snapshot->core[i]));
@@ -762,20 +773,19 @@ copy_all(const struct ka_shm_segment *segment, struct ka_shm_snapshot *snapshot)
 	copy_crash(segment, &snapshot->crash);
 }
 
-int
-ka_shm_snapshot(const struct ka_shm_reader *reader, struct ka_shm_snapshot *snapshot)
-{
-	const struct ka_shm_segment *segment = reader->segment;
-	uint64_t before, after, give_up;
+/* Copies something out of the segment. */
+typedef void (*copy_fn)(const struct ka_shm_segment *segment, void *to, unsigned int lcore);
 
-	if (reader->is_legacy) {
-		copy_legacy(segment, snapshot);
-		return 0;
-	}
-	give_up = ka_shm_now_ns() + SNAPSHOT_LIMIT_NS;
+/* Copy until no change was under way meanwhile. */
+static int
+copy_quietly(const struct ka_shm_segment *segment, copy_fn copy, void *to, unsigned int lcore)
+{
+	const uint64_t give_up = ka_shm_now_ns() + SNAPSHOT_LIMIT_NS;
+	uint64_t before, after;
+
 	for (;;) {
 		before = atomic_load_explicit(&segment->sequence, memory_order_acquire);
-		copy_all(segment, snapshot);
+		copy(segment, to, lcore);
 		/* Relaxed: the acquiring loads of the words hold it behind them. */
 		after = atomic_load_explicit(&segment->sequence, memory_order_relaxed);
 		if (before == after && before % 2 == 0)
@@ -783,6 +793,30 @@ ka_shm_snapshot(const struct ka_shm_reader *reader, struct ka_shm_snapshot *snap
 		if (ka_shm_now_ns() > give_up)
 			return -EAGAIN;
 	}
+}
+
+int
+ka_shm_snapshot(const struct ka_shm_reader *reader, struct ka_shm_snapshot *snapshot)
+{
+	if (!reader->is_legacy)
+		return copy_quietly(reader->segment, copy_all, snapshot, 0);
+	copy_legacy(reader->segment, snapshot);
+	return 0;
+}
+
+static void
+copy_load(const struct ka_shm_segment *segment, void *load, unsigned int lcore)
+{
+	load_words(load, segment->load[lcore], KA_SHM_WORDS(struct ka_shm_load));
+}
+
+int
+ka_shm_read_load(const struct ka_shm_reader *reader, unsigned int lcore, struct ka_shm_load *load)
+{
+	if (!reader->is_legacy)
+		return copy_quietly(reader->segment, copy_load, load, lcore);
+	memset(load, 0, sizeof(*load));
+	return 0;
 }
 
 void

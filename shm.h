@@ -23,6 +23,7 @@
  *        1872  16384  128 core records         main lcore              under the sequence
  *       18256  16384  256 events, a ring       main lcore              under the sequence
  *       34640     16  crash                    a crashing worker       release, a word at a time
+ *       34656 114688  128 load records         main lcore              under the sequence
  *
  * Records are published a 64-bit word at a time as C11 atomics. The sequence is odd while the
  * main lcore is between ka_shm_begin() and ka_shm_end(). It makes one snapshot of the whole
@@ -52,6 +53,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "histogram.h"
+
 /** Name of the original's segment (rte_keepalive_shm.h of DPDK's example), and our default. */
 #define KA_SHM_DEFAULT_NAME "/dpdk_keepalive_shm_name"
 
@@ -67,6 +70,9 @@
 /** Events kept; older ones are overwritten, the counters of the records are not. */
 #define KA_SHM_EVENTS 256
 
+/** Ports that a core may poll. */
+#define KA_SHM_MAX_PORTS 16
+
 /** Unread credit of the semaphore is bounded at one a core, for the time that nobody listens. */
 #define KA_SHM_CREDIT_MAX KA_SHM_MAX_LCORES
 
@@ -75,7 +81,7 @@
 
 /** A reader accepts its own major version only; minor versions add to reserved space. */
 #define KA_SHM_VERSION_MAJOR 1
-#define KA_SHM_VERSION_MINOR 0
+#define KA_SHM_VERSION_MINOR 1
 
 /** States of a core. The numbers are those of enum rte_keepalive_state (rte_keepalive.h). */
 enum ka_state {
@@ -210,6 +216,30 @@ struct ka_shm_crash {
 	uint64_t time_ns;   /**< When. */
 };
 
+/**
+ * What a core's loop does. Writer: main lcore, twice a second. Readers: all. Counts since the start;
+ * histograms as in histogram.h.
+ */
+struct ka_shm_load {
+	uint64_t looked_ns;		     /**< When it was read off; 0 = never. */
+	uint64_t frames_per_s;		     /**< Received, between the last two of these times. */
+	uint64_t received;		     /**< Frames, of the ports that it polls now. */
+	uint64_t sent;			     /**< Frames that their peers took. */
+	uint64_t dropped;		     /**< Frames that their peers did not take, freed. */
+	uint64_t bursts;		     /**< Bursts received. */
+	uint64_t busy_ns;		     /**< Time in turns of the loop that received frames. */
+	uint64_t idle_ns;		     /**< Time in the others. */
+	uint64_t longest_ns;		     /**< The longest turn. */
+	uint64_t late;			     /**< Turns of late_ns or more. */
+	uint64_t late_ns;		     /**< --late-us; 0 = none is late. */
+	uint64_t turns[HISTOGRAM_BUCKETS];   /**< What turns took. */
+	uint64_t outages[HISTOGRAM_BUCKETS]; /**< What outages took. */
+	uint64_t detections[HISTOGRAM_BUCKETS]; /**< From the last heartbeat to the death. */
+	uint32_t nb_ports;			/**< Ports that it polls. */
+	uint32_t reserved32;			/**< 0. */
+	uint16_t port[KA_SHM_MAX_PORTS];	/**< Their ids. */
+};
+
 /** Number of 64-bit words that a published record takes. */
 #define KA_SHM_WORDS(type) (sizeof(type) / sizeof(uint64_t))
 
@@ -224,6 +254,7 @@ struct ka_shm_segment {
 	_Atomic uint64_t event[KA_SHM_EVENTS][KA_SHM_WORDS(struct ka_shm_event)];
 	_Atomic uint64_t crash_ns; /**< When; written before crash. */
 	_Atomic uint64_t crash;	   /**< 0 = none; else signal << 32 | lcore. */
+	_Atomic uint64_t load[KA_SHM_MAX_LCORES][KA_SHM_WORDS(struct ka_shm_load)];
 };
 
 /** A copy of the segment at one moment, made by ka_shm_snapshot(). */
@@ -326,6 +357,10 @@ void ka_shm_write_monitor(struct ka_shm_writer *writer, const struct ka_shm_moni
 /** Append an event to the ring; its number is given here. */
 void ka_shm_add_event(struct ka_shm_writer *writer, const struct ka_shm_event *event);
 
+/** A core's load record. Between begin and end. @param lcore below KA_SHM_MAX_LCORES. */
+void
+ka_shm_write_load(struct ka_shm_writer *writer, unsigned int lcore, const struct ka_shm_load *load);
+
 /** End the change begun with ka_shm_begin(). */
 void ka_shm_end(struct ka_shm_writer *writer);
 
@@ -409,6 +444,15 @@ const struct ka_shm_identity *ka_shm_identity(const struct ka_shm_reader *reader
  *   stopped in the middle of a change: each word is then valid, but not all of the same moment.
  */
 int ka_shm_snapshot(const struct ka_shm_reader *reader, struct ka_shm_snapshot *snapshot);
+
+/**
+ * Copy the load record of one core as it was at one moment; all 0 for a legacy segment.
+ *
+ * @param lcore  below KA_SHM_MAX_LCORES.
+ * @return as ka_shm_snapshot().
+ */
+int
+ka_shm_read_load(const struct ka_shm_reader *reader, unsigned int lcore, struct ka_shm_load *load);
 
 /** The monitor's record without waiting for a quiet moment: each word valid by itself. */
 void ka_shm_peek_monitor(const struct ka_shm_reader *reader, struct ka_shm_monitor *monitor);

@@ -10,6 +10,7 @@
 #include <rte_malloc.h>
 #include <rte_timer.h>
 
+#include "counter.h"
 #include "output.h"
 #include "stats.h"
 
@@ -28,12 +29,6 @@ struct port_sums {
 	uint64_t dropped;
 };
 
-static uint64_t
-value(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 static struct port_sums
 sum_port(const struct stats_config *config, uint16_t port)
 {
@@ -44,10 +39,11 @@ sum_port(const struct stats_config *config, uint16_t port)
 		const struct forward_counters *counters = &queue->counters;
 
 		if (queue->rx_port == port)
-			sums.received += value(&counters->received);
+			sums.received += counter_read(&counters->received);
 		if (queue->tx_port == port) {
-			sums.sent += value(&counters->sent);
-			sums.dropped += value(&counters->dropped) + value(&counters->abandoned);
+			sums.sent += counter_read(&counters->sent);
+			sums.dropped += counter_read(&counters->dropped) +
+					counter_read(&counters->abandoned);
 		}
 	}
 	return sums;
@@ -117,6 +113,29 @@ print_cores(const struct stats_config *config, FILE *to)
 			(double)totals->longest_late_ns / 1e6);
 }
 
+/* What the turns of the loops took; without the monitor, too. */
+static void
+print_loops(const struct stats_config *config, FILE *to)
+{
+	for (size_t i = 0; i < config->nb_workers; i++) {
+		const struct loop_stats *loop = &config->workers[i]->loop;
+		const uint64_t busy_ns = counter_read(&loop->busy_ns);
+		const uint64_t all_ns = busy_ns + counter_read(&loop->idle_ns);
+		const uint64_t longest_ns = counter_read(&loop->longest_ns);
+		uint64_t turns[HISTOGRAM_BUCKETS];
+
+		loop_read_turns(turns, loop);
+		fprintf(to,
+			"Loop %u: p50 %.1f us, p99 %.1f us, longest %.1f us, late %" PRIu64
+			", busy %.0f %%\n",
+			config->workers[i]->lcore,
+			(double)histogram_quantile(turns, 0.5, longest_ns) / 1e3,
+			(double)histogram_quantile(turns, 0.99, longest_ns) / 1e3,
+			(double)longest_ns / 1e3, counter_read(&loop->late),
+			all_ns == 0 ? 0 : 100 * (double)busy_ns / (double)all_ns);
+	}
+}
+
 static void
 print_table(const struct stats_config *config, bool redraw)
 {
@@ -130,6 +149,7 @@ print_table(const struct stats_config *config, bool redraw)
 	print_ports(config, to);
 	if (config->monitor != NULL)
 		print_cores(config, to);
+	print_loops(config, to);
 	if (output_lost_lines() != 0)
 		fprintf(to, "Lines of output lost: %" PRIu64 "\n", output_lost_lines());
 	fprintf(to, "====================================================\n");
