@@ -17,9 +17,12 @@
 #include <time.h>
 
 #include "../shm.h"
+#include "look.h"
 #include "options.h"
 #include "report.h"
+#include "status.h"
 #include "text.h"
+#include "top.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -365,17 +368,6 @@ begin_watch(struct agent *agent)
 	say_list(agent, REPORT_DOWN);
 }
 
-/* Whether an opened segment is what its owner left behind. */
-static bool
-is_leftover(const struct ka_shm_reader *reader)
-{
-	bool lives = ka_shm_owner_lives(reader);
-	struct ka_shm_monitor monitor;
-
-	ka_shm_peek_monitor(reader, &monitor);
-	return !lives || monitor.status == KA_STATUS_STOPPED;
-}
-
 static void
 detach(struct agent *agent)
 {
@@ -412,23 +404,13 @@ static bool
 attach(struct agent *agent)
 {
 	struct watch *watch = &agent->watch;
-	struct text_refusal refusal = { .error = 0 };
-	const struct ka_shm_identity *identity;
-	bool known = false;
+	struct text_refusal refusal;
 
 	memset(watch, 0, sizeof(*watch));
-	refusal.error =
-		ka_shm_open(&watch->reader, agent->options.name, KA_SHM_ATTACH, &refusal.complaint);
-	if (refusal.error == 0 && is_leftover(watch->reader)) {
-		identity = ka_shm_identity(watch->reader);
-		refusal.error = -EOWNERDEAD;
-		refusal.owner_pid = (pid_t)identity->pid;
-		known = identity->pid == agent->last_pid &&
-			identity->created_ns == agent->last_created_ns;
-		detach(agent);
-	}
-	if (refusal.error != 0) {
-		refuse(agent, &refusal, known);
+	if (!look_find(&watch->reader, agent->options.name, KA_SHM_ATTACH, &refusal)) {
+		refuse(agent, &refusal,
+		       refusal.error == -EOWNERDEAD && refusal.owner_pid == agent->last_pid &&
+			       refusal.owner_created_ns == agent->last_created_ns);
 		return false;
 	}
 	watch->legacy = ka_shm_is_legacy(watch->reader);
@@ -493,6 +475,48 @@ print_and_leave(const char *text)
 	return CODE_STOPPED;
 }
 
+/* --status: one look, which takes nobody's place. */
+static enum code
+show_status(const struct agent_options *options)
+{
+	static struct look look; /* Too big for a stack frame, as is the text. */
+	static struct status_text text;
+	struct text_refusal refusal;
+	char line[TEXT_REFUSAL_MAX];
+	int error = 0;
+
+	if (!look_once(&look, options->name, &refusal)) {
+		text_refusal(line, &refusal, options);
+		complain(line);
+		return CODE_NOTHING;
+	}
+	status_write(&text, &look.status);
+	errno = 0;
+	for (unsigned int i = 0; i < text.nb_lines; i++)
+		puts(text.line[i]);
+	if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+		error = errno != 0 ? -errno : -EIO;
+		__fpurge(stdout);
+	}
+	return check_output(error,
+			    look.status.owner == STATUS_STALLED ? CODE_STALLED : CODE_STOPPED);
+}
+
+/* --top */
+static enum code
+show_top(const struct agent_options *options)
+{
+	int rc;
+
+	if (!top_is_possible())
+		return show_status(options);
+	rc = top_run(options);
+	if (rc == 0)
+		return CODE_STOPPED;
+	fprintf(stderr, "ka-agent: cannot use the terminal: %s; try --status\n", strerror(-rc));
+	return CODE_INTERNAL;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -513,6 +537,14 @@ main(int argc, char *argv[])
 		complain(error);
 		return CODE_USAGE;
 	case AGENT_RUN:
+		break;
+	}
+	switch (agent.options.view) {
+	case AGENT_STATUS:
+		return (int)show_status(&agent.options);
+	case AGENT_TOP:
+		return (int)show_top(&agent.options);
+	case AGENT_WATCH:
 		break;
 	}
 	code = run(&agent);

@@ -14,12 +14,20 @@
 /** Of a wrong value this much is repeated in the complaint, so that the reason still fits. */
 #define SHOWN_MAX "80"
 
+/* Options without a letter. */
+enum {
+	OPTION_STATUS = 256,
+	OPTION_TOP,
+};
+
 /* In the order of the alphabet. */
 static const struct option option_table[] = {
 	{ "file-prefix", required_argument, NULL, 'f' },
 	{ "follow", no_argument, NULL, 'F' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "shm-name", required_argument, NULL, 'n' },
+	{ "status", no_argument, NULL, OPTION_STATUS },
+	{ "top", no_argument, NULL, OPTION_TOP },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -41,22 +49,30 @@ static const char usage[] =
 	"                            (default: " KA_SHM_DEFAULT_NAME ", and \".PREFIX\"\n"
 	"                            behind it with -f)\n"
 	"\n"
-	"How:\n"
+	"Watching:\n"
 	"  -F, --follow              go on with the next instance after the end of one, and wait\n"
 	"                            for the first if there is none yet (default: off)\n"
 	"  -v, --verbose             after each line, tell the cause of every death, its outage\n"
 	"                            in ms, restarts and recoveries (default: off)\n"
+	"\n"
+	"Looking (beside any agent; without -F and -v, and one of the two):\n"
+	"      --status              print a table once: what each core does, how it died, what\n"
+	"                            the turns of its loop take, and exit\n"
+	"      --top                 the same on the terminal, refreshed every second: q ends it,\n"
+	"                            ? explains it; as --status when stdout is no terminal\n"
 	"\n"
 	"Other:\n"
 	"  -h, --help                print this and exit\n"
 	"  -V, --version             print the version and exit\n"
 	"\n"
 	"Exit codes:\n"
-	"  0  l2fwd-keepalive has stopped in good order, or the agent got SIGINT or SIGTERM\n"
+	"  0  l2fwd-keepalive has stopped in good order, or the agent got SIGINT or SIGTERM;\n"
+	"     the table was printed, or --top was ended\n"
 	"  1  an error in the agent itself, such as output that cannot be written\n"
 	"  2  wrong usage\n"
 	"  3  nothing to watch, or what was watched has died\n"
-	"  4  l2fwd-keepalive lives but has stalled for 12 s (or 9 check periods if longer)\n";
+	"  4  l2fwd-keepalive lives but has stalled for 12 s (or 9 check periods if longer);\n"
+	"     with --status: its monitor does not tick (for 200 ms, or 9 check periods)\n";
 
 const char *
 agent_options_usage(void)
@@ -131,6 +147,26 @@ settle_name(struct agent_options *options, char error[AGENT_ERROR_MAX])
 	return AGENT_RUN;
 }
 
+/* Take a choice of what to do; there is one at most, and it is not to watch. */
+static enum agent_action
+choose_view(struct agent_options *options, enum agent_view view, char error[AGENT_ERROR_MAX])
+{
+	if (options->view != AGENT_WATCH && options->view != view)
+		return refuse(error, "--status and --top do not go together; give one of them");
+	options->view = view;
+	return AGENT_RUN;
+}
+
+static enum agent_action
+check_view(const struct agent_options *options, char error[AGENT_ERROR_MAX])
+{
+	if (options->view == AGENT_WATCH || (!options->follow && !options->verbose))
+		return AGENT_RUN;
+	return refuse(error, "%s shows a table and does not watch: leave out %s; " SEE_HELP,
+		      options->view == AGENT_STATUS ? "--status" : "--top",
+		      options->follow ? "-F/--follow" : "-v/--verbose");
+}
+
 enum agent_action
 agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 		    char error[AGENT_ERROR_MAX])
@@ -159,6 +195,12 @@ agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 			break;
 		case 'V':
 			return AGENT_VERSION;
+		case OPTION_STATUS:
+		case OPTION_TOP:
+			if (choose_view(options, c == OPTION_TOP ? AGENT_TOP : AGENT_STATUS,
+					error) == AGENT_ERROR)
+				return AGENT_ERROR;
+			break;
 		default:
 			return refuse_word(error, c, argv[optind - 1]);
 		}
@@ -168,5 +210,7 @@ agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 			      "'%." SHOWN_MAX
 			      "s' is not an option; ka-agent takes no operands; " SEE_HELP,
 			      argv[optind]);
+	if (check_view(options, error) == AGENT_ERROR)
+		return AGENT_ERROR;
 	return settle_name(options, error);
 }

@@ -20,6 +20,13 @@ enum agent_action {
 	AGENT_ERROR,   /**< Print the one line in error on stderr, exit 2. */
 };
 
+/** What the agent does. */
+enum agent_view {
+	AGENT_WATCH,  /**< Attach, and say each death. */
+	AGENT_STATUS, /**< Look once and print a table. */
+	AGENT_TOP,    /**< Look again and again, with the table on the terminal. */
+};
+
 /** Everything that the command line said; defaults where it said nothing. */
 struct agent_options {
 	char name[KA_SHM_NAME_MAX + 1]; /**< Name of the segment, valid. */
@@ -27,6 +34,7 @@ struct agent_options {
 	const char *file_prefix;	/**< -f as given; NULL = not given. Points into argv. */
 	bool follow;			/**< -F */
 	bool verbose;			/**< -v */
+	enum agent_view view;		/**< --status, --top. */
 };
 
 /**

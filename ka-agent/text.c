@@ -7,63 +7,14 @@
 
 #include "../recovery.h"
 #include "text.h"
+#include "words.h"
 
 #define NS_PER_MS UINT64_C(1000000)
-
-/** Room for the name of a program, and for a time. */
-#define SHORT_MAX 48
 
 /** Room for the command that starts the forwarder, with a name or prefix in it. */
 #define COMMAND_MAX (KA_SHM_NAME_MAX + 80)
 
 /* ---- Words ---- */
-
-/*
- * The program's name as its segment has it, made safe for a terminal. With its version, or only
- * up to the first blank.
- */
-static void
-program_of(char word[SHORT_MAX], const struct report *report, bool with_version)
-{
-	const char *program = report->identity == NULL ? "" : report->identity->program;
-	size_t i;
-
-	for (i = 0; i < SHORT_MAX - 1 && program[i] != '\0'; i++) {
-		if (program[i] == ' ' && !with_version)
-			break;
-		word[i] = program[i] < ' ' || program[i] > '~' ? '?' : program[i];
-	}
-	word[i] = '\0';
-	if (i == 0)
-		snprintf(word, SHORT_MAX, "l2fwd-keepalive");
-}
-
-/* Who it is about: "l2fwd-keepalive (pid 12)", or without the pid where there is none. */
-static void
-owner_of(char word[2 * SHORT_MAX], const struct report *report)
-{
-	char program[SHORT_MAX];
-
-	program_of(program, report, false);
-	if (report->identity == NULL)
-		snprintf(word, 2 * SHORT_MAX, "%s", program);
-	else
-		snprintf(word, 2 * SHORT_MAX, "%s (pid %" PRId64 ")", program,
-			 report->identity->pid);
-}
-
-/* Nanoseconds as milliseconds with as many decimals as it takes: 5, 0.2, 1.25. */
-static void
-exact_ms(char word[SHORT_MAX], uint64_t ns)
-{
-	int length =
-		snprintf(word, SHORT_MAX, "%" PRIu64 ".%06" PRIu64, ns / NS_PER_MS, ns % NS_PER_MS);
-
-	while (word[length - 1] == '0')
-		word[--length] = '\0';
-	if (word[length - 1] == '.')
-		word[--length] = '\0';
-}
 
 static double
 ms_of(uint64_t ns)
@@ -129,7 +80,7 @@ put_list(FILE *out, const struct report_list *list, const char *end)
 static void
 put_attached(FILE *out, const struct report *report)
 {
-	char program[SHORT_MAX], period[SHORT_MAX], cores[SHORT_MAX] = "no core yet";
+	char program[WORDS_MAX], period[WORDS_MAX], cores[WORDS_MAX] = "no core yet";
 
 	if (report->count != 0)
 		snprintf(cores, sizeof(cores), "%" PRIu64 " core%s", report->count,
@@ -141,8 +92,8 @@ put_attached(FILE *out, const struct report *report)
 			report->name, cores);
 		return;
 	}
-	program_of(program, report, true);
-	exact_ms(period, report->identity->period_ns);
+	words_program(program, report->identity, true);
+	words_exact_ms(period, report->identity->period_ns);
 	fprintf(out, "Watching %s: %s, pid %" PRId64 ", %s, ping every %s ms.\n", report->name,
 		program, report->identity->pid, cores, period);
 }
@@ -219,9 +170,9 @@ put_event(FILE *out, const struct report *report)
 static void
 put_fate(FILE *out, const struct report *report)
 {
-	char owner[2 * SHORT_MAX];
+	char owner[2 * WORDS_MAX];
 
-	owner_of(owner, report);
+	words_owner(owner, report->identity);
 	if (report->kind == REPORT_NAME_GONE)
 		fprintf(out, "Segment %s was removed or replaced, but %s lives: watching on.\n",
 			report->name, owner);
@@ -342,7 +293,7 @@ text_refusal(char line[TEXT_REFUSAL_MAX], const struct text_refusal *refusal,
 {
 	const struct ka_shm_complaint *complaint = &refusal->complaint;
 	const char *name = options->name;
-	char holder[SHORT_MAX] = "";
+	char holder[WORDS_MAX] = "";
 
 	if (complaint->agent_pid != 0)
 		snprintf(holder, sizeof(holder), " (pid %ld)", (long)complaint->agent_pid);

@@ -25,6 +25,7 @@ struct text_refusal {
 	int error; /**< What ka_shm_open() returned; -EOWNERDEAD: opened, but its owner is gone. */
 	struct ka_shm_complaint complaint; /**< From ka_shm_open(). */
 	pid_t owner_pid;		   /**< For -EOWNERDEAD. */
+	uint64_t owner_created_ns;	   /**< The same: when it made the segment. */
 };
 
 /**

@@ -84,7 +84,7 @@ def test_s2_the_segment_says_who_made_it_and_how_to_read_it(forwarder, build, st
     segment = fwd.segment()
     first = segment.wait(lambda now: now.core[2].last_seen_ns != 0, "a heartbeat")
     identity = first.identity
-    assert (identity.magic, identity.version_major, identity.version_minor) == (MAGIC, 1, 0)
+    assert (identity.magic, identity.version_major, identity.version_minor) == (MAGIC, 1, 1)
     assert identity.size == os.stat(segment.path).st_size == SIZE
     assert (identity.pid, identity.main_lcore) == (fwd.pid, 5)
     assert identity.period_ns == 2_500_000

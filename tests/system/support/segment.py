@@ -16,6 +16,8 @@ SHM = Path("/dev/shm")
 DEFAULT_NAME = "/dpdk_keepalive_shm_name"
 MAX_LCORES = 128
 EVENTS = 256
+MAX_PORTS = 16
+BUCKETS = 32
 LEGACY_SIZE = 1568
 MAGIC = 0x474553206d68414b
 
@@ -85,7 +87,8 @@ class _Record(ctypes.LittleEndianStructure):
 
 def _fields(text):
     types = {"u64": ctypes.c_uint64, "i64": ctypes.c_int64, "u32": ctypes.c_uint32,
-             "str32": ctypes.c_char * 32, "r6": ctypes.c_uint64 * 6}
+             "str32": ctypes.c_char * 32, "r6": ctypes.c_uint64 * 6,
+             "histogram": ctypes.c_uint64 * BUCKETS, "ports": ctypes.c_uint16 * MAX_PORTS}
     return [(name, types[kind]) for name, kind in (field.split(":") for field in text.split())]
 
 
@@ -118,24 +121,33 @@ class Event(_Record):
                        "silent_ns:u64 outage_ns:u64 phase:u32 port:u32 in_hand:u32 stall:u32")
 
 
+class Load(_Record):
+    _fields_ = _fields("looked_ns:u64 frames_per_s:u64 received:u64 sent:u64 dropped:u64 "
+                       "bursts:u64 busy_ns:u64 idle_ns:u64 longest_ns:u64 late:u64 late_ns:u64 "
+                       "turns:histogram outages:histogram detections:histogram "
+                       "nb_ports:u32 reserved32:u32 port:ports")
+
+
 class Layout(_Record):
     _fields_ = [("legacy", Legacy), ("identity", Identity), ("sequence", ctypes.c_uint64),
                 ("agent_pid", ctypes.c_int64), ("monitor", Monitor),
                 ("core", Core * MAX_LCORES), ("event", Event * EVENTS),
                 ("crash_ns", ctypes.c_uint64), ("crash_lcore", ctypes.c_uint32),
-                ("crash_signal", ctypes.c_uint32)]
+                ("crash_signal", ctypes.c_uint32), ("load", Load * MAX_LCORES)]
 
 
 SIZE = ctypes.sizeof(Layout)
 
 # The table at the top of shm.h.
 assert [getattr(Layout, name).offset for name, _ in Layout._fields_] == [
-    0, 1568, 1728, 1736, 1744, 1872, 18256, 34640, 34648, 34652]
-assert SIZE == 34640 + 16
+    0, 1568, 1728, 1736, 1744, 1872, 18256, 34640, 34648, 34652, 34656]
+assert ctypes.sizeof(Load) == 896
+assert SIZE == 149344
 
 
 class Snapshot(Layout):
-    """A consistent copy of a segment: .legacy, .identity, .monitor, .core[lcore], .event[slot]."""
+    """A consistent copy of a segment: .legacy, .identity, .monitor, .event[slot], and a core's
+    .core[lcore], .load[lcore]."""
 
     _fields_ = []
 
