@@ -111,6 +111,7 @@ defaults_apply_when_nothing_is_said(void **state)
 		assert_false(got.options.portmask_given);
 		assert_int_equal(got.options.ports_per_lcore, 0);
 		assert_int_equal(got.options.check_period_ns, 5 * NS_PER_MS);
+		assert_int_equal(got.options.late_ns, 5 * NS_PER_MS / 4);
 		assert_int_equal(got.options.stats_period_s, 10);
 		assert_null(got.options.pairs);
 		assert_int_equal(got.options.nb_pairs, 0);
@@ -144,6 +145,12 @@ static uint64_t
 check_period(void)
 {
 	return got.options.check_period_ns;
+}
+
+static uint64_t
+late(void)
+{
+	return got.options.late_ns;
 }
 
 static uint64_t
@@ -219,6 +226,14 @@ numbers_are_taken_as_written(void **state)
 		{ "-K", "86399.999999", check_period, 86400 * NS_PER_MS - 1 },
 		{ "-K", "86400", check_period, 86400 * NS_PER_MS },
 		{ "--check-period", "86400.0", check_period, 86400 * NS_PER_MS },
+		/* A quarter of -K, unless it is given. */
+		{ "-K", "8", late, 2 * NS_PER_MS },
+		{ "-K", "0", late, 0 },
+		{ "--late-us", "0", late, 0 },
+		{ "--late-us", "0.001", late, 1 },
+		{ "--late-us", "250", late, NS_PER_MS / 4 },
+		{ "--late-us", "12.5", late, 12500 },
+		{ "--late-us", "86400000000", late, 86400 * NS_PER_S },
 		{ "--demo-lifetime", "0", demo_lifetime, 0 },
 		{ "--demo-lifetime", "0.000000001", demo_lifetime, 1 },
 		{ "--demo-lifetime", "0.25", demo_lifetime, NS_PER_S / 4 },
@@ -272,6 +287,23 @@ values_may_stick_to_their_option(void **state)
 	assert_int_equal(seed(), 9);
 	assert_int_equal(shm_mode(), 0660);
 	assert_int_equal(demo_lifetime(), NS_PER_S);
+}
+
+static void
+late_us_stands_wherever_the_check_period_does(void **state)
+{
+	static const char *const lines[][8] = {
+		{ "p", "--", "-K", "8", "--late-us", "3", NULL },
+		{ "p", "--", "--late-us", "3", "-K", "8", NULL },
+		{ "p", "--", "--late-us=3", "-K", "0", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(lines); i++) {
+		read_words(lines[i]);
+		expect_action(OPTIONS_RUN);
+		expect_number(late(), 3000);
+	}
 }
 
 static void
@@ -372,6 +404,11 @@ static const struct {
 	{ "-K", "4294967301", "is too large", "0.1 to 86400" },
 	{ "-K", "18446744073709551621", "is too large", "0.1 to 86400" },
 	{ "--check-period", "abc", "is not a decimal number", "0.1 to 86400" },
+	{ "--late-us", "", "is empty", "86400000000" },
+	{ "--late-us", "-1", "is negative", "86400000000" },
+	{ "--late-us", "86400000000.001", "is too large", "86400000000" },
+	{ "--late-us", "0.0001", "is finer than a nanosecond", "86400000000" },
+	{ "--late-us", "5us", "is not a decimal number", "86400000000" },
 	{ "--demo-lifetime", "-1", "is negative", "86400" },
 	{ "--demo-lifetime", "86400.000000001", "is too large", "86400" },
 	{ "--demo-lifetime", "4294967297", "is too large", "86400" },
@@ -732,6 +769,7 @@ the_usage_names_every_option_and_the_way_to_start(void **state)
 		"-p, --portmask MASK",
 		"-q, --ports-per-lcore NQ",
 		"-K, --check-period MS",
+		"--late-us US",
 		"-T, --stats-period SEC",
 		"--portmap \"(a,b)(c,d)\"",
 		"--no-mac-updating",
@@ -888,6 +926,7 @@ main(void)
 		cmocka_unit_test(an_empty_command_line_is_read),
 		cmocka_unit_test(numbers_are_taken_as_written),
 		cmocka_unit_test(values_may_stick_to_their_option),
+		cmocka_unit_test(late_us_stands_wherever_the_check_period_does),
 		cmocka_unit_test(the_last_of_a_repeated_option_counts),
 		cmocka_unit_test(flags_turn_their_default_around),
 		cmocka_unit_test(options_of_recovery_are_taken_with_keepalive_off),

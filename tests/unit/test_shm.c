@@ -310,6 +310,40 @@ write_truth(struct ka_shm_writer *to, const struct ka_shm_snapshot *truth)
 	ka_shm_end(to);
 }
 
+/* The load record of a core, every byte of it from a seed of its own. */
+static struct ka_shm_load
+load_of(unsigned int lcore)
+{
+	struct ka_shm_load load;
+
+	memset(&load, 0, sizeof(load));
+	fill(&load, sizeof(load), 50000 + lcore * KA_SHM_WORDS(load));
+	return load;
+}
+
+static void
+write_loads(struct ka_shm_writer *to)
+{
+	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++) {
+		const struct ka_shm_load load = load_of(i);
+
+		ka_shm_write_load(to, i, &load);
+	}
+}
+
+static void
+expect_loads(void)
+{
+	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++) {
+		const struct ka_shm_load truth = load_of(i);
+		struct ka_shm_load load;
+
+		memset(&load, 0xa5, sizeof(load));
+		assert_int_equal(ka_shm_read_load(reader, i, &load), 0);
+		assert_memory_equal(&load, &truth, sizeof(load));
+	}
+}
+
 /* A child's role: publish, then do what each letter says. */
 static void
 own_segment(int in, int out)
@@ -338,6 +372,11 @@ own_segment(int in, int out)
 			break;
 		case 'p':
 			report.rc = ka_shm_post(own) ? 1 : 0;
+			break;
+		case 'l':
+			ka_shm_begin(own);
+			write_loads(own);
+			ka_shm_end(own);
 			break;
 		case 'w':
 			make_truth(&truth, 1000);
@@ -511,7 +550,11 @@ the_layout_is_the_originals_and_then_ours(void **state)
 	assert_int_equal(offsetof(struct ka_shm_segment, monitor), 1744);
 	assert_int_equal(offsetof(struct ka_shm_segment, core), 1872);
 	assert_int_equal(offsetof(struct ka_shm_segment, event), 18256);
-	assert_int_equal(sizeof(struct ka_shm_segment), 34656);
+	assert_int_equal(offsetof(struct ka_shm_segment, crash_ns), 34640);
+	/* What version 1.0 had stays where it was. */
+	assert_int_equal(offsetof(struct ka_shm_segment, load), 34656);
+	assert_int_equal(sizeof(struct ka_shm_load), 896);
+	assert_int_equal(sizeof(struct ka_shm_segment), 149344);
 	assert_memory_equal(&(uint64_t){ KA_SHM_MAGIC }, "KAhm SEG", 8);
 }
 
@@ -663,6 +706,64 @@ S8_a_snapshot_is_what_another_process_wrote(void **state)
 	assert_memory_equal(&snapshot.monitor, &truth.monitor, sizeof(truth.monitor));
 	assert_memory_equal(snapshot.core, truth.core, sizeof(truth.core));
 	assert_memory_equal(snapshot.event, truth.event, sizeof(truth.event));
+}
+
+static void
+loads_are_what_another_process_wrote_and_disturb_nothing(void **state)
+{
+	static struct ka_shm_snapshot truth;
+	const struct child *owner = start_child(own_segment);
+
+	(void)state;
+	assert_int_equal(hear(owner).rc, 0);
+	open_or_fail(KA_SHM_LOOK);
+	ask(owner, 'w');
+	ask(owner, 'l');
+	expect_loads();
+	make_truth(&truth, 1000);
+	assert_int_equal(ka_shm_snapshot(reader, &snapshot), 0);
+	assert_memory_equal(&snapshot.monitor, &truth.monitor, sizeof(truth.monitor));
+	assert_memory_equal(snapshot.core, truth.core, sizeof(truth.core));
+	assert_memory_equal(snapshot.event, truth.event, sizeof(truth.event));
+	assert_int_equal(snapshot.crash.signal, 0);
+	/* Nor are they disturbed. */
+	ask(owner, 'w');
+	expect_loads();
+}
+
+static void
+a_load_that_was_never_written_is_all_zero(void **state)
+{
+	static const struct ka_shm_load none;
+	const struct ka_shm_load one = load_of(5);
+	struct ka_shm_load load;
+
+	(void)state;
+	publish_or_fail();
+	open_or_fail(KA_SHM_LOOK);
+	ka_shm_begin(writer);
+	ka_shm_write_load(writer, 5, &one);
+	ka_shm_end(writer);
+	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++) {
+		memset(&load, 0xa5, sizeof(load));
+		assert_int_equal(ka_shm_read_load(reader, i, &load), 0);
+		assert_memory_equal(&load, i == 5 ? &one : &none, sizeof(load));
+	}
+}
+
+static void
+a_load_is_read_by_halves_only_with_a_word_of_it(void **state)
+{
+	const struct child *owner = start_child(own_segment);
+	struct ka_shm_load load;
+
+	(void)state;
+	assert_int_equal(hear(owner).rc, 0);
+	open_or_fail(KA_SHM_LOOK);
+	ask(owner, 'b');
+	assert_int_equal(ka_shm_read_load(reader, 1, &load), -EAGAIN);
+	ask(owner, 'e');
+	assert_int_equal(ka_shm_read_load(reader, 1, &load), 0);
 }
 
 static void
@@ -1185,11 +1286,16 @@ A9_the_originals_segment_is_served(void **state)
 	struct ka_shm_legacy *legacy = place_legacy();
 	struct ka_shm_complaint complaint;
 	struct ka_shm_reader *second;
+	static const struct ka_shm_load no_load;
 	struct ka_shm_monitor monitor;
+	struct ka_shm_load load;
 
 	(void)state;
 	open_or_fail(KA_SHM_ATTACH);
 	assert_true(ka_shm_is_legacy(reader));
+	memset(&load, 0xff, sizeof(load));
+	assert_int_equal(ka_shm_read_load(reader, KA_SHM_MAX_LCORES - 1, &load), 0);
+	assert_memory_equal(&load, &no_load, sizeof(load));
 	assert_true(ka_shm_owner_lives(reader));
 	assert_memory_equal(ka_shm_identity(reader), &none, sizeof(none));
 	atomic_store(&legacy->core_state[3], KA_STATE_DEAD);
@@ -1365,6 +1471,9 @@ main(void)
 		TEST(S5_the_mode_is_the_one_asked_for_whatever_the_umask),
 		TEST(S5_the_group_is_the_one_asked_for),
 		TEST(S8_a_snapshot_is_what_another_process_wrote),
+		TEST(loads_are_what_another_process_wrote_and_disturb_nothing),
+		TEST(a_load_that_was_never_written_is_all_zero),
+		TEST(a_load_is_read_by_halves_only_with_a_word_of_it),
 		TEST(states_are_mirrored_where_the_original_has_them),
 		TEST(S9_the_ring_keeps_the_newest_events),
 		TEST(S8_a_change_left_half_done_is_told_within_bounds),
