@@ -11,7 +11,7 @@ declare -A packages=(
 	[build]="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev"
 	[demo]="iproute2 iputils-ping procps"
 	[test]="clang collectd-core ethtool iperf3 iproute2 iputils-ping libcmocka-dev procps
-		python3-pytest python3-scapy"
+		python3-pytest python3-scapy tmux"
 	[lint]="clang-format clang-tidy cppcheck pyflakes3 shellcheck"
 )
 

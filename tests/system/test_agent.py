@@ -601,6 +601,8 @@ def test_a_signal_ends_it_with_0_whatever_it_does(forge, agent, number):
     ["--nope"], ["-x"], ["-n"], ["--shm-name"], ["-n", "noslash"], ["-n", "/a/b"], ["-n", ""],
     ["-n", "/"], ["-n", "/.."], ["-n", "/" + "n" * 200], ["-f", ""], ["-f", "a/b"],
     ["-f", "p" * 200], ["-n", "/a", "-f", "b"], ["--follow=yes"], ["operand"], ["-v", "--", "/a"],
+    ["--status", "--top"], ["--top", "--status"], ["--status", "-v"], ["--top", "-F"],
+    ["--status=1"],
 ], ids=" ".join)
 def test_a_wrong_usage_gets_one_line_and_2(agent, args):
     """The line names what is wrong, and nothing is watched."""
@@ -616,7 +618,7 @@ def test_help_and_version_are_on_stdout(agent):
         told = agent(args)
         assert told.wait_exit() == 0 and told.raw("stderr") == b""
         for option in ("-f, --file-prefix", "-F, --follow", "-h, --help", "-n, --shm-name",
-                       "-v, --verbose", "-V, --version"):
+                       "--status", "--top", "-v, --verbose", "-V, --version"):
             assert option in told.text()
         assert [int(line.match[1]) for line in told.lines(r"^  (\d)  \w")] == [0, 1, 2, 3, 4]
     for option in ("-V", "--version"):
