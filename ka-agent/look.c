@@ -51,7 +51,7 @@ look_begin(struct look *look, const char *name, struct text_refusal *refusal)
 	status->legacy = ka_shm_is_legacy(reader);
 	status->identity = *ka_shm_identity(reader);
 	now_ns = ka_shm_now_ns();
-	look_take(look);
+	(void)ka_shm_snapshot(reader, &status->snapshot);
 	report_pulse_start(&look->pulse, status->snapshot.monitor.ticks,
 			   status->legacy ? now_ns : status->snapshot.monitor.beat_ns, now_ns);
 	if (status->legacy)

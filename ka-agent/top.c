@@ -246,10 +246,10 @@ look_for_next(struct top *top)
 static void
 look_again(struct top *top)
 {
-	if (top->look.reader == NULL) {
+	if (top->look.reader == NULL)
 		look_for_next(top);
+	if (top->look.reader == NULL)
 		return;
-	}
 	if (look_judge(&top->look))
 		top->stale = true;
 	else if (ka_shm_now_ns() < top->refresh_ns)
