@@ -209,8 +209,6 @@ put_core(struct row *row, const struct status *status, unsigned int lcore)
 
 	clear_row(row);
 	put_life(row, status, lcore);
-	if (status->legacy)
-		return;
 	put_ports(row, load);
 	put_loop(row, load);
 	if (rate_is_known(status, load))

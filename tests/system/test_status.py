@@ -263,6 +263,23 @@ def test_a_signal_gives_the_terminal_back(forge, agent, number):
     assert after[0] & termios.IXON and after[3] & termios.ICANON
 
 
+def test_a_window_that_changes_is_drawn_at_once(forge, agent):
+    """Not only with the next refresh: 20 changes take less than 20 of those."""
+    forge()
+    top = agent(["--top", "--shm-name", NAME], stdout="pty", env={"TERM": "xterm"})
+
+    def frames():
+        return top.raw("pty").count(b"\x1b[H")
+    wait_until(lambda: frames() >= 1, "the table")
+    began = time.monotonic()
+    for _ in range(20):
+        before = frames()
+        top.signal(signal.SIGWINCH)
+        wait_until(lambda: frames() > before, "another frame")
+    assert time.monotonic() - began < 10
+    assert top.terminate() == 0
+
+
 def test_a_terminal_that_takes_nothing_does_not_keep_it(forge, agent):
     """Nobody reads what it draws: it obeys all the same."""
     segment = forge()
