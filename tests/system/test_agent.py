@@ -544,7 +544,9 @@ def _story_of(events):
             continue
         what = {Kind.RESTART: "restarted", Kind.BACK: f"back after {outage}",
                 Kind.RECOVERY: f"back after {outage} without a restart",
-                Kind.STARVED: f"had no CPU for {outage}, starved by the host"}[event.kind]
+                Kind.STARVED: f"had no CPU for {outage}, starved by the host",
+                Kind.STARVING: f"has had no CPU for {outage} so far, starved by the host"
+                }[event.kind]
         yield (f"{core} {what} (restarts {counts[event.lcore, Kind.RESTART]}, "
                f"recoveries {counts[event.lcore, Kind.RECOVERY]})")
 

@@ -400,7 +400,7 @@ def check_snapshot(snapshot, now_ns):
     for event in events:
         assert event.number == snapshot.event[(event.number - 1) % EVENTS].number
         assert event.kind in set(Kind) and event.lcore in watched and event.time_ns <= now_ns
-        caused = event.kind in (Kind.DEATH, Kind.STARVED, Kind.GIVEN_UP)
+        caused = event.kind in (Kind.DEATH, Kind.STARVED, Kind.STARVING, Kind.GIVEN_UP)
         assert (event.cause != Cause.NONE) == caused, event
     if monitor.events <= EVENTS:
         kinds = count_events(events)
