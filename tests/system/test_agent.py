@@ -620,7 +620,7 @@ def test_help_and_version_are_on_stdout(agent):
         told = agent(args)
         assert told.wait_exit() == 0 and told.raw("stderr") == b""
         for option in ("-f, --file-prefix", "-F, --follow", "-h, --help", "-n, --shm-name",
-                       "--status", "--top", "-v, --verbose", "-V, --version"):
+                       "  --status  ", "  --top  ", "-v, --verbose", "-V, --version"):
             assert option in told.text()
         assert [int(line.match[1]) for line in told.lines(r"^  (\d)  \w")] == [0, 1, 2, 3, 4]
     for option in ("-V", "--version"):

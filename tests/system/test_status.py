@@ -99,7 +99,7 @@ def test_status_is_what_segment_and_statistics_say(forwarder, agent):
         row = rows[lcore]
         then, now = before.core[int(lcore)], after.core[int(lcore)]
         load = after.load[int(lcore)]
-        assert row["ports"] == ports and list(load.port)[:load.nb_ports] == eval(f"[{ports}]")
+        assert row["ports"] == ports == ",".join(map(str, load.port[:load.nb_ports])), row
         assert row["state"] in State.__members__ and row["last cause"] in ("exited", "spinning")
         assert then.deaths <= int(row["deaths"]) <= now.deaths, row
         assert then.restarts <= int(row["restarts"]) <= now.restarts, row
@@ -134,7 +134,7 @@ def test_late_turns_are_counted_from_late_us_on(forwarder, agent):
         load = fwd.segment().snapshot().load[1]
         counts[late_us] = int(load.late), sum(load.turns)
         assert load.late_ns == int(float(late_us) * 1000)
-        assert int(status_of(agent)[1]["1"]["late"].replace("k", "000")) >= 0
+        assert (status_of(agent)[1]["1"]["late"] == "0") == (late_us == "0")
         assert fwd.terminate() == 0
     assert counts["0.001"][0] == counts["0.001"][1] > 0 and counts["0"][0] == 0, counts
 
