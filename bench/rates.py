@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Forwarding rates: of programs that stand beside each other, one of them running at a time.
+
+Each program is started once a repeat and then frozen. In every round each is let run for a short
+window, in turn: what the host takes from one it takes from the others, too.
+"""
+
+import itertools
+
+from result import Row, median
+
+import programs
+from programs import Subject, Testpmd, forwarder
+
+# Of a window, for the caches to be filled again.
+WARM_S = 0.015
+
+
+class Rates:
+    """{name: frames a second of each window}, in the order of the rounds, and how they started."""
+
+    def __init__(self, names):
+        self.windows = {name: [] for name in names}
+        self.start_ms = {name: [] for name in names}
+        self.resident_mb = {name: [] for name in names}
+        self.huge_mb = {name: [] for name in names}
+
+    def ratio(self, name, other):
+        return self.median(name) / self.median(other)
+
+    def median(self, name):
+        return median(self._whole(name))
+
+    def best(self, name):
+        return max(self._whole(name))
+
+    def _whole(self, name):
+        return [rate for rate in self.windows[name] if rate is not None]
+
+    def paired(self, name, other):
+        """Median of the ratios of neighbouring windows."""
+        return median(mine / others for mine, others in
+                      zip(self.windows[name], self.windows[other])
+                      if mine is not None and others is not None)
+
+    def row(self, name, other, target, what, measured, *, digits=3):
+        note = (f"best {self.best(name) / self.best(other):.{digits}f}, neighbours "
+                f"{self.paired(name, other):.{digits}f}; {self.median(name) / 1e6:.1f} to "
+                f"{self.median(other) / 1e6:.1f} Mpps")
+        return Row(what, measured, self.ratio(name, other), target, unit=" x", least=True,
+                   ratio=True, note=note, digits=digits)
+
+    def cost(self, name, other, target, what, measured):
+        note = (f"best {100 * (1 - self.best(name) / self.best(other)):.1f} %, neighbours "
+                f"{100 * (1 - self.paired(name, other)):.1f} %; {self.median(name) / 1e6:.1f} to "
+                f"{self.median(other) / 1e6:.1f} Mpps")
+        return Row(what, measured, 100 * (1 - self.ratio(name, other)), target, unit="%",
+                   note=note, digits=1)
+
+    def raw(self):
+        return {"frames_per_s": self.windows, "start_ms": self.start_ms,
+                "resident_mb": self.resident_mb, "huge_mb": self.huge_mb,
+                "median": {name: self.median(name) for name in self.windows},
+                "best": {name: self.best(name) for name in self.windows}}
+
+
+def _start_all(starts, order, rates):
+    subjects = {}
+    try:
+        for name in order:
+            subjects[name] = subject = starts[name]()
+            subject.wait_first()
+            resident, huge = programs.memory_of(subject.process)
+            rates.start_ms[name].append(subject.start_ms)
+            rates.resident_mb[name].append(resident)
+            rates.huge_mb[name].append(huge)
+            subject.freeze()
+    except BaseException:
+        for subject in subjects.values():
+            subject.close()
+        raise
+    return subjects
+
+
+def interleave(bench, what, starts):
+    """Measure {name: function that makes a Subject}."""
+    rates = Rates(starts)
+    orders = itertools.cycle([list(starts), list(starts)[::-1]])
+    for repeat in range(bench.repeats):
+        bench.step(f"{what}, repeat {repeat + 1} of {bench.repeats}")
+        order = next(orders)
+        subjects = _start_all(starts, order, rates)
+        try:
+            for _ in range(bench.rounds):
+                for name in order:
+                    rate = subjects[name].turn(bench.window_s, WARM_S)
+                    rates.windows[name].append(rate)
+        finally:
+            for subject in subjects.values():
+                subject.close()
+    return rates
+
+
+def null(bench):
+    """Two net_null ports: forwarding, the cost of being watched, start and memory."""
+    lcores = bench.cpus.lcores
+
+    def testpmd(mode):
+        return lambda: Subject(bench.directory,
+                               lambda env: Testpmd(mode, lcores, env=env))
+
+    def ours(period):
+        return lambda: Subject(bench.directory, lambda env: forwarder(
+            bench.build, lcores, ["-K", period], env=env))
+
+    starts = {"testpmd mac": testpmd("mac"), "testpmd io": testpmd("io"), "-K 5": ours("5"),
+              "-K 0": ours("0"), "-K 0.2": ours("0.2")}
+    rates = interleave(bench, "rates of net_null", starts)
+    bench.keep("net_null", rates.raw())
+    how = "2 x net_null, 1 worker, -q 2"
+    rows = [
+        rates.row("-K 5", "testpmd mac", 1.05, "net_null, against testpmd mac", f"{how}, -K 5"),
+        rates.row("-K 5", "testpmd io", 0.90, "net_null, against testpmd io", f"{how}, -K 5"),
+        rates.cost("-K 5", "-K 0", 1.0, "cost of being watched, -K 5", f"{how}, against -K 0"),
+        rates.cost("-K 0.2", "-K 0", 2.0, "cost of being watched, -K 0.2",
+                   f"{how}, against -K 0"),
+    ]
+    return rows + _footprint(rates)
+
+
+def _footprint(rates):
+    rows = []
+    how = "-K 5, against testpmd with the same ports"
+    for name, values, unit in (("start to first frame", rates.start_ms, "ms"),
+                               ("resident and huge-page memory", {
+                                   program: [sum(both) for both in zip(
+                                       rates.resident_mb[program], rates.huge_mb[program])]
+                                   for program in rates.huge_mb}, "MiB")):
+        ours, theirs = median(values["-K 5"]), median(values["testpmd mac"])
+        rows.append(Row(name, how, ours / theirs, 1.0, unit=" x", ratio=True,
+                        note=f"{ours:.0f} to {theirs:.0f} {unit}"))
+    return rows
+
+
+def ring(bench):
+    """Two net_ring ports, in which frames go round for ever: no generator takes a CPU."""
+    lcores = bench.cpus.lcores
+    vdevs = ("net_ring0", "net_ring1")
+    starts = {
+        "testpmd mac": lambda: Subject(bench.directory, lambda env: Testpmd(
+            "mac", lcores, vdevs=vdevs, env=env), inject=256),
+        "-K 5": lambda: Subject(bench.directory, lambda env: forwarder(
+            bench.build, lcores, ["-K", "5"], vdevs=vdevs, env=env), inject=256),
+    }
+    rates = interleave(bench, "rates of net_ring", starts)
+    bench.keep("net_ring", rates.raw())
+    return [rates.row("-K 5", "testpmd mac", 1.0, "net_ring, against testpmd mac",
+                      "2 x net_ring, 256 frames going round in each")]

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Measure how fast it forwards, how soon a death is over and what being watched costs, each against
+# its target: bench.sh [--quick [--ci]] [MEASUREMENT]...
+#             bench.sh --table FILE.json
+#
+#   --quick             3 minutes instead of a quarter of an hour
+#   --ci                with --quick: exit 1 when a ratio is below 0.9 of its target
+#   --table FILE.json   measure nothing: print a result as a table in Markdown
+#   MEASUREMENT         only these; --help lists them, and further options
+#
+#   BENCH_BUILD  build directory with both programs (default: build, which is then made)
+#
+# Writes bench/results/DATE-REVISION.json and plots beside it. What falls short is said; the exit
+# status is 0 all the same, but for --ci.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(dirname "$here")
+
+build() {
+	local log
+
+	"$here/setup.sh" build bench
+	log=$(mktemp)
+	if ! { [ -f "$top/build/build.ninja" ] || meson setup "$top/build" "$top"; } >"$log" 2>&1 ||
+		! ninja -C "$top/build" >>"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		echo "bench: the build failed; see above" >&2
+		exit 1
+	fi
+	rm -f "$log"
+	BENCH_BUILD=$top/build
+}
+
+revision() {
+	local revision
+	revision=$(git -C "$top" rev-parse --short=12 HEAD 2>/dev/null) || return 0
+	[ -z "$(git -C "$top" status --porcelain 2>/dev/null)" ] || revision+=" (changed)"
+	echo "$revision"
+}
+
+case " $* " in
+*" --table "* | *" --table="* | *" --help "* | *" -h "*)
+	exec /usr/bin/python3 -B "$top/bench" "$@"
+	;;
+esac
+[ -n "${BENCH_BUILD:-}" ] || build
+KA_BENCH_REVISION=$(revision)
+export KA_BENCH_REVISION
+if [ "$(id -u)" -ne 0 ]; then
+	echo "bench: namespaces and huge pages take root: going on with sudo"
+	exec sudo --preserve-env=BENCH_BUILD,KA_BENCH_REVISION \
+		env "BENCH_BUILD=$BENCH_BUILD" "$here/bench.sh" "$@"
+fi
+exec "$top/tests/system/world.sh" "$BENCH_BUILD" /usr/bin/python3 "$top/bench" "$@"
