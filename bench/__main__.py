@@ -16,14 +16,21 @@ sys.path.append(str(HERE.parent / "tests/system"))
 
 from support.build import Build  # noqa: E402
 
+import outages  # noqa: E402
 import programs  # noqa: E402
 import rates  # noqa: E402
 import result  # noqa: E402
+import ticks  # noqa: E402
+import wakeup  # noqa: E402
 
 # What is measured, and the seconds that it takes: quick, full.
 ALL = {
     "null": (rates.null, 55, 150),
     "ring": (rates.ring, 15, 60),
+    "outages": (outages.measure, 30, 150),
+    "main": (outages.main_lcore, 15, 50),
+    "agent": (wakeup.measure, 15, 50),
+    "tick": (ticks.measure, 5, 10),
 }
 
 
@@ -121,7 +128,7 @@ def main():
         bench = Bench(build, Path(directory), programs.Cpus(), options.quick,
                       {name: ALL[name][1 if options.quick else 2] for name in names})
         if options.quick:
-            bench.rounds, bench.window_s = 8, 0.1
+            bench.rounds, bench.window_s = 12, 0.05
         print(result.head(), flush=True)
         for name in names:
             found = measure(bench, name)

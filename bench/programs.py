@@ -103,6 +103,19 @@ def cpu_ns(pid, tid=None):
     return int(Path(f"/proc/{pid}/task/{tid or pid}/schedstat").read_text().split()[0])
 
 
+# A worker that had its CPU for less of a window than this was robbed of it: no figure.
+OWN_SHARE = 0.97
+
+
+def _worker_thread(pid):
+    """Thread id of lcore 1, by the name that EAL gives it (22.11: lcore-worker-1)."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().strip() in ("lcore-worker-1", "rte-worker-1",
+                                                   "dpdk-worker1"):
+            return int(task.name)
+    raise AssertionError(f"no thread of lcore 1 in {pid}")
+
+
 class Subject:
     """A program whose forwarding rate is measured, with the sampler in it."""
 
@@ -116,6 +129,7 @@ class Subject:
             assert self.process.running, f"it ended\n{self.process.report()}"
             return self.sampler.first_ns
         wait_until(sent, "the first frame", timeout)
+        self._worker = _worker_thread(self.process.pid)
         self.start_ms = self.sampler.first_ns / 1e6 - self.process.started_at * 1e3
 
     def freeze(self):
@@ -127,12 +141,19 @@ class Subject:
             process.thaw()
 
     def turn(self, seconds, warm_s):
-        """Run for a while, then stand still; frames a second after the first warm_s."""
+        """Run for a while, then stand still; frames a second after the first warm_s.
+
+        None when the window says nothing.
+        """
+        used = cpu_ns(self.process.pid, self._worker)
         begin = time.monotonic_ns()
         self.thaw()
         time.sleep(warm_s + seconds)
         end = time.monotonic_ns()
         self.freeze()
+        used = cpu_ns(self.process.pid, self._worker) - used
+        if used < OWN_SHARE * (end - begin):
+            return None
         return self.sampler.rate(begin + round(warm_s * 1e9), end)
 
     def close(self):
