@@ -16,10 +16,14 @@ sys.path.append(str(HERE.parent / "tests/system"))
 
 from support.build import Build  # noqa: E402
 
+import instructions  # noqa: E402
+import losses  # noqa: E402
 import outages  # noqa: E402
+import plots  # noqa: E402
 import programs  # noqa: E402
 import rates  # noqa: E402
 import result  # noqa: E402
+import table  # noqa: E402
 import ticks  # noqa: E402
 import wakeup  # noqa: E402
 
@@ -27,10 +31,13 @@ import wakeup  # noqa: E402
 ALL = {
     "null": (rates.null, 55, 150),
     "ring": (rates.ring, 15, 60),
+    "memif": (rates.memif_pair, 30, 90),
     "outages": (outages.measure, 30, 150),
     "main": (outages.main_lcore, 15, 50),
     "agent": (wakeup.measure, 15, 50),
+    "losses": (losses.measure, 8, 40),
     "tick": (ticks.measure, 5, 10),
+    "callgrind": (instructions.measure, 40, 40),
 }
 
 
@@ -118,6 +125,8 @@ def parse():
 
 def main():
     options = parse()
+    if options.table:
+        return table.show(options.table)
     names = options.measurement or list(ALL)
     began = time.time()
     rows = []
@@ -143,6 +152,9 @@ def main():
     name = f"{taken['started'][:10]}-{about['revision'].replace(' (changed)', '-changed')}"
     path = options.results / f"{name}.json"
     path.write_text(json.dumps(taken, indent=1) + "\n")
+    complaint = plots.draw(taken, path)
+    if complaint:
+        print(f"bench: {complaint}")
     good = sum(row.ok for row in rows)
     print(f"bench: {good} ok, {len(rows) - good} short, {taken['seconds']:.0f} s; {path}")
     far = [row for row in rows if row.ratio and row.far]

@@ -24,7 +24,7 @@ EXITS = [(10, 26.0, 30.3), (5, 13.0, 15.3), (1, 2.6, 3.3), (0.2, 0.6, 1.0)]
 SPINS = (10, 5, 1)
 
 
-class _Watch:
+class Watch:
     """All events of a segment; its ring holds the last ones only."""
 
     def __init__(self, segment):
@@ -54,7 +54,7 @@ def _lives(bench, period, kind, many, *args):
                          "--on-hang", "respawn", "--seed", 1, "--max-restarts", "1000000/1"],
                         env=deaths.environment())
     try:
-        watch = _Watch(process.segment())
+        watch = Watch(process.segment())
         limit = time.monotonic() + 20 + 4 * many * (lifetime + 4 * period / 1e3)
         while watch.look() < many:
             assert time.monotonic() < limit, f"{watch.backs} outages only\n{process.report()}"

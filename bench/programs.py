@@ -21,6 +21,17 @@ NULL = ("net_null0", "net_null1")
 TESTPMD = ["--rxd=1024", "--txd=1024", "--burst=32", "--mbcache=256", "--nb-cores=1"]
 
 
+def next_prefix():
+    """A file prefix that nobody else has."""
+    return f"b{os.getpid()}-{next(_number)}"
+
+
+def memif(role, sockets):
+    """The virtual devices of two memif ports; 2^10 descriptors, frames are copied."""
+    return [f"net_memif{port},role={role},id={port},socket={path},socket-abstract=no,rsize=10"
+            for port, path in enumerate(sockets)]
+
+
 def huge_pages_free():
     try:
         return int(Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
@@ -59,7 +70,7 @@ class Testpmd(Process):
         self._type_fd = ours
         super().__init__(
             ["dpdk-testpmd", "--no-pci", *memory(512), "--lcores", lcores,
-             "--file-prefix", f"t{os.getpid()}-{next(_number)}",
+             "--file-prefix", next_prefix(),
              *(f"--vdev={vdev}" for vdev in vdevs), "--", f"--forward-mode={mode}",
              "-i" if interactive else "--auto-start", *TESTPMD, *args],
             name=f"testpmd {mode}", stdin=self._keyboard, **process)
@@ -79,7 +90,7 @@ class Testpmd(Process):
 def forwarder(build, lcores, args, *, vdevs=NULL, **process):
     """l2fwd-keepalive with one worker for two ports, and no deaths unless asked for."""
     return Forwarder(build, ["-p", "3", "-q", "2", *args], lcores=lcores, vdevs=vdevs,
-                     file_prefix=f"k{os.getpid()}-{next(_number)}", **process)
+                     file_prefix=next_prefix(), **process)
 
 
 def use_memory_of_bench():
@@ -119,10 +130,10 @@ def _worker_thread(pid):
 class Subject:
     """A program whose forwarding rate is measured, with the sampler in it."""
 
-    def __init__(self, directory, start, inject=0):
+    def __init__(self, directory, start, inject=0, others=()):
         self.sampler = preloads.Sampler(directory, inject)
+        self.others = others
         self.process = start(self.sampler.environment())
-        self.others = []
 
     def wait_first(self, timeout=20):
         def sent():

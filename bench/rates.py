@@ -6,11 +6,12 @@ window, in turn: what the host takes from one it takes from the others, too.
 """
 
 import itertools
+import time
 
 from result import Row, median
 
 import programs
-from programs import Subject, Testpmd, forwarder
+from programs import Subject, Testpmd, forwarder, memif, next_prefix
 
 # Of a window, for the caches to be filled again.
 WARM_S = 0.015
@@ -156,3 +157,50 @@ def ring(bench):
     bench.keep("net_ring", rates.raw())
     return [rates.row("-K 5", "testpmd mac", 1.0, "net_ring, against testpmd mac",
                       "2 x net_ring, 256 frames going round in each")]
+
+
+class _Opposite(Subject):
+    """A program with a testpmd in another process at the far end of its two memif ports.
+
+    The testpmd sends back what comes, untouched, from the CPU of the main lcore.
+    """
+
+    BURSTS = 8
+
+    def __init__(self, bench, start):
+        sockets = [bench.directory / f"{next_prefix()}.sock" for _ in range(2)]
+        self.far = Testpmd("io", f"0@{bench.cpus.main},1@{bench.cpus.main}",
+                           vdevs=memif("server", sockets), interactive=True,
+                           args=[*SMALL, "--disable-link-check"])
+        self.far.wait_line("^Port 1: ")
+        super().__init__(bench.directory, lambda env: start(memif("client", sockets), env),
+                         others=[self.far])
+
+    def wait_first(self, timeout=20):
+        # What is sent before both ends are connected is lost: it is sent until it comes round.
+        end = time.monotonic() + timeout
+        while self.sampler.first_ns == 0:
+            assert time.monotonic() < end, self.process.report() + self.far.report()
+            self.far.say("stop")
+            self.far.say(f"start tx_first {self.BURSTS}")
+            time.sleep(0.3)
+        super().wait_first()
+
+
+# So that two testpmds and their huge pages fit.
+SMALL = ["--total-num-mbufs=8192"]
+
+
+def memif_pair(bench):
+    """Two memif ports, with a testpmd in another process at their far ends."""
+    lcores = bench.cpus.lcores
+    starts = {
+        "testpmd mac": lambda: _Opposite(bench, lambda vdevs, env: Testpmd(
+            "mac", lcores, vdevs=vdevs, args=SMALL, env=env)),
+        "-K 5": lambda: _Opposite(bench, lambda vdevs, env: forwarder(
+            bench.build, lcores, ["-K", "5"], vdevs=vdevs, env=env)),
+    }
+    rates = interleave(bench, "rates of net_memif", starts)
+    bench.keep("net_memif", rates.raw())
+    return [rates.row("-K 5", "testpmd mac", 1.0, "net_memif, against testpmd mac",
+                      "2 x net_memif to a testpmd io in another process")]

@@ -9,12 +9,14 @@
 
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <rte_keepalive.h>
 
 #include "map.h"
 
 #define KEPT 16384
+#define PAGE_BYTES 4096
 
 struct deaths {
 	uint64_t silent_ns; /* Shorter silences are not noted. Writer: bench. */
@@ -56,12 +58,19 @@ rte_keepalive_mark_alive(struct rte_keepalive *keepcfg)
 	last_ns = ns;
 }
 
+/* The segment begins with its semaphore, on a page of its own; others lie anywhere. */
+static bool
+is_of_segment(const sem_t *semaphore)
+{
+	return (uintptr_t)semaphore % PAGE_BYTES == 0;
+}
+
 int
 sem_post(sem_t *semaphore)
 {
 	uint64_t count;
 
-	if (deaths != NULL) {
+	if (deaths != NULL && is_of_segment(semaphore)) {
 		count = atomic_fetch_add(&deaths->posts, 1);
 		deaths->post_ns[count % KEPT] = now_ns();
 	}
