@@ -188,7 +188,7 @@ main(int argc, char *argv[])
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 	puts("ready");
 	fflush(stdout);
-	sent = run(pool, NS_PER_S * BURST / rate);
+	sent = run(pool, (uint64_t)BURST * NS_PER_S / rate);
 	for (unsigned int i = 0; i < seen.nb_gaps; i++)
 		printf("gap %" PRIu64 " %" PRIu64 "\n", seen.gap[i].time_ns, seen.gap[i].frames);
 	printf("sent %" PRIu64 " received %" PRIu64 "\n", sent, seen.received);

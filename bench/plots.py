@@ -5,7 +5,7 @@ import statistics
 
 GREY, BLUE, RED = "#9aa0a6", "#2f6db3", "#c0392b"
 
-# Of every second value of EXITS in the segment; what the state machine makes inevitable.
+# What the state machine of rte_keepalive makes inevitable, on average.
 FLOOR_PERIODS = 2.5
 
 

@@ -20,6 +20,9 @@ NULL = ("net_null0", "net_null1")
 # What l2fwd-keepalive has, for testpmd.
 TESTPMD = ["--rxd=1024", "--txd=1024", "--burst=32", "--mbcache=256", "--nb-cores=1"]
 
+# So that two testpmds and their huge pages fit; its own default is 155648.
+SMALL = ["--total-num-mbufs=8192"]
+
 
 def next_prefix():
     """A file prefix that nobody else has."""
@@ -69,7 +72,7 @@ class Testpmd(Process):
         self._keyboard, ours = os.pipe()
         self._type_fd = ours
         super().__init__(
-            ["dpdk-testpmd", "--no-pci", *memory(512), "--lcores", lcores,
+            ["dpdk-testpmd", "--no-pci", *memory(1024), "--lcores", lcores,
              "--file-prefix", next_prefix(),
              *(f"--vdev={vdev}" for vdev in vdevs), "--", f"--forward-mode={mode}",
              "-i" if interactive else "--auto-start", *TESTPMD, *args],

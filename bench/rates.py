@@ -11,7 +11,7 @@ import time
 from result import Row, median
 
 import programs
-from programs import Subject, Testpmd, forwarder, memif, next_prefix
+from programs import SMALL, Subject, Testpmd, forwarder, memif, next_prefix
 
 # Of a window, for the caches to be filled again.
 WARM_S = 0.015
@@ -185,10 +185,6 @@ class _Opposite(Subject):
             self.far.say(f"start tx_first {self.BURSTS}")
             time.sleep(0.3)
         super().wait_first()
-
-
-# So that two testpmds and their huge pages fit.
-SMALL = ["--total-num-mbufs=8192"]
 
 
 def memif_pair(bench):

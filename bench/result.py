@@ -27,7 +27,7 @@ class Row:
     name: str
     measured: str
     figure: float
-    target: float
+    target: float | None  # None: worth knowing, and no more.
     unit: str = ""
     least: bool = False
     ratio: bool = False
@@ -36,17 +36,23 @@ class Row:
 
     @property
     def ok(self):
+        if self.target is None:
+            return True
         return self.figure >= self.target if self.least else self.figure <= self.target
 
     @property
     def far(self):
         """Whether it misses even what noise may take away."""
+        if self.target is None:
+            return False
         if self.least:
             return self.figure < TOLERANCE * self.target
         return self.figure > self.target / TOLERANCE
 
     @property
     def verdict(self):
+        if self.target is None:
+            return "-"
         return "ok" if self.ok else "short"
 
     def text(self, value):
@@ -59,6 +65,8 @@ class Row:
 
     @property
     def target_text(self):
+        if self.target is None:
+            return "-"
         return f"{'>=' if self.least else '<='} {self.text(self.target)}"
 
     def as_dict(self):

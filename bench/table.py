@@ -12,7 +12,7 @@ def _line(cells):
 
 def _row(row):
     # Nobody is to print a table that looks better than the run was.
-    verdict = row["verdict"] if row["verdict"] == "ok" else f"**{row['verdict']}**"
+    verdict = row["verdict"] if row["verdict"] in ("ok", "-") else f"**{row['verdict']}**"
     return _line([row["name"], row["measured"], row["figure_text"], row["target_text"], verdict])
 
 
