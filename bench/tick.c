@@ -120,9 +120,13 @@ to_ns(uint64_t tsc)
 int
 main(int argc, char *argv[])
 {
-	char *eal[] = { argv[0], (char[]){ "--no-huge" }, (char[]){ "-m64" },
-			(char[]){ "--no-shconf" }, (char[]){ "--no-pci" },
-			(char[]){ "--log-level=error" }, (char[]){ "-l0" } };
+	char *eal[] = { argv[0],
+			(char[]){ "--no-huge" },
+			(char[]){ "-m64" },
+			(char[]){ "--no-shconf" },
+			(char[]){ "--no-pci" },
+			(char[]){ "--log-level=error" },
+			(char[]){ "-l0" } };
 	struct forward_lcore *worker[KA_SHM_MAX_LCORES];
 	struct rte_timer timer = { 0 };
 	struct ka_shm_writer *writer;
