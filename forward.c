@@ -195,6 +195,7 @@ loop(struct forward_lcore *worker)
 
 	fault_begin_life(&worker->fault, now);
 	begin_life(worker, now);
+	now = rte_rdtsc();
 	while (!atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
 		unsigned int nb_bursts = 0;
 		unsigned int nb_queues = forward_nb_ports(worker);

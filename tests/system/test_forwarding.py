@@ -380,7 +380,7 @@ def test_no_frame_is_lost_by_deaths(forwarder, tmp_path):
 
 # A demonstration's worker leaves its loop when its time has come and it has frames in hand: here,
 # with the first ones it takes.
-DIE_AT_ONCE = "0.000001"
+DIE_AT_ONCE = "0.000000001"
 
 
 def test_o13_frames_in_the_buffer_of_a_dead_worker_leave_after_the_restart(forwarder):
