@@ -60,7 +60,8 @@ def measure(bench):
     lost = [_lost_in(back, gaps) for back in backs]
     bench.keep("losses", {"lost": lost, "gaps": gaps, "sent": int(total[1]),
                           "received": int(total[2]),
-                          "outage_ms": [back.outage_ns / 1e6 for back in backs]})
+                          "outage_ms": [back.outage_ns / 1e6 for back in backs],
+                          "back_ns": [back.time_ns for back in backs]})
     return [Row("frames lost in deaths at 100 kpps, -K 1",
                 f"{len(lost)} deaths, memif ring of 1024, numbered frames", sum(lost), 0,
                 unit="frames", digits=0,

@@ -86,8 +86,8 @@ def _exit_rows(bench, many):
                                               "other_clock_differs_us": apart})
         how = f"{many} deaths at -K {period}, last heartbeat to first poll"
         wide = quantile(apart, 0.99)
-        note = f"longest {max(outages):.2f} ms; the other clock differs by {median(apart):.1f} us," \
-               f" p99 {wide:.0f} us"
+        note = (f"longest {max(outages):.2f} ms; the other clock differs by "
+                f"{median(apart):.1f} us, p99 {wide:.0f} us")
         rows.append(Row(f"outage of an exit, -K {period}, median", how, median(outages), wanted,
                         unit="ms", note=note))
         rows.append(Row(f"outage of an exit, -K {period}, p99", how, quantile(outages, 0.99),

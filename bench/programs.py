@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The programs under test, each on the same two CPUs: lcore 0 on the first, worker on the second."""
+"""The programs under test, on the same two CPUs: lcore 0 on the first, worker on the second."""
 
 import itertools
 import os

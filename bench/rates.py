@@ -172,7 +172,7 @@ class _Opposite(Subject):
         self.far = Testpmd("io", f"0@{bench.cpus.main},1@{bench.cpus.main}",
                            vdevs=memif("server", sockets), interactive=True,
                            args=[*SMALL, "--disable-link-check"])
-        self.far.wait_line("^Port 1: ")
+        self.far.wait_line("preferred mempool ops")
         super().__init__(bench.directory, lambda env: start(memif("client", sockets), env),
                          others=[self.far])
 
