@@ -15,6 +15,10 @@ def _save(figure, path, name):
                        metadata={"Date": None} if kind == "svg" else None)
 
 
+def _label(name):
+    return name.replace(" ", "\n") if name.startswith("testpmd") else f"ours\n{name}"
+
+
 def _rates(plt, raw, path):
     groups = [name for name in ("net_null", "net_ring", "net_memif") if name in raw]
     if not groups:
@@ -32,7 +36,7 @@ def _rates(plt, raw, path):
         axis.plot(range(1, len(windows) + 1), [max(values) for values in windows.values()], "_",
                   color=RED, markersize=14, label="best window")
         axis.set_xticks(range(1, len(windows) + 1),
-                        [name.replace(" ", "\n") for name in windows])
+                        [_label(name) for name in windows])
         axis.set_title(f"2 x {group}")
         axis.set_ylim(bottom=0)
         axis.grid(axis="y", alpha=0.3)
@@ -50,7 +54,7 @@ def _outages(plt, raw, path):
                   key=lambda key: -raw[key]["period_ms"])
     if not runs:
         return
-    figure, axis = plt.subplots(figsize=(8, 4.5))
+    figure, axis = plt.subplots(figsize=(10, 4.5))
     colours = {}
     for key in runs:
         period = raw[key]["period_ms"]
@@ -63,12 +67,13 @@ def _outages(plt, raw, path):
         if kind == "exit":
             axis.axvline(FLOOR_PERIODS * period, color=colour, alpha=0.3, linewidth=1)
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("outage in ms: last heartbeat to first poll of the successor")
     axis.set_ylabel("share of deaths that were over by then")
     axis.set_title(f"Outages by check period, with their medians; pale lines: {FLOOR_PERIODS} K",
                    fontsize=10)
     axis.grid(alpha=0.3, which="both")
-    axis.legend(loc="upper left", fontsize=8, frameon=False)
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
     figure.tight_layout()
     _save(figure, path, "outages")
     plt.close(figure)
