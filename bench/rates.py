@@ -171,19 +171,24 @@ class _Opposite(Subject):
         sockets = [bench.directory / f"{next_prefix()}.sock" for _ in range(2)]
         self.far = Testpmd("io", f"0@{bench.cpus.main},1@{bench.cpus.main}",
                            vdevs=memif("server", sockets), interactive=True,
-                           args=[*SMALL, "--disable-link-check"])
+                           args=SMALL)
         self.far.wait_line("preferred mempool ops")
         super().__init__(bench.directory, lambda env: start(memif("client", sockets), env),
                          others=[self.far])
+
+    def _send(self):
+        self.far.say("stop")
+        self.far.say(f"start tx_first {self.BURSTS}")
 
     def wait_first(self, timeout=20):
         # What is sent before both ends are connected is lost: it is sent until it comes round.
         end = time.monotonic() + timeout
         while self.sampler.first_ns == 0:
             assert time.monotonic() < end, self.process.report() + self.far.report()
-            self.far.say("stop")
-            self.far.say(f"start tx_first {self.BURSTS}")
+            self._send()
             time.sleep(0.3)
+        # Once more: one of the two ways round may have been closed a moment ago.
+        self._send()
         super().wait_first()
 
 
