@@ -31,13 +31,13 @@ import wakeup  # noqa: E402
 ALL = {
     "null": (rates.null, 55, 150),
     "ring": (rates.ring, 15, 60),
-    "memif": (rates.memif_pair, 30, 90),
+    "memif": (rates.memif_pair, 35, 90),
     "outages": (outages.measure, 30, 150),
     "main": (outages.main_lcore, 15, 50),
     "agent": (wakeup.measure, 15, 50),
     "losses": (losses.measure, 8, 40),
     "tick": (ticks.measure, 5, 10),
-    "callgrind": (instructions.measure, 40, 40),
+    "callgrind": (instructions.measure, 60, 60),
 }
 
 

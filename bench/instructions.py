@@ -14,7 +14,7 @@ from result import Missing, Row
 
 NULL = ["--vdev=net_null0", "--vdev=net_null1"]
 EAL = ["--no-pci", "--no-huge", "-m", "256", "--no-shconf"]
-SECONDS = 4
+SECONDS = 2
 
 
 def _count(bench, name, argv, sent):

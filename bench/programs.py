@@ -84,6 +84,9 @@ class Testpmd(Process):
         os.write(self._type_fd, text.encode() + b"\n")
 
     def close(self, patience=15.0):
+        # In its interactive way it hears no signal before it has read a line.
+        if self.running and self._type_fd is not None:
+            self.say("quit")
         complaints = super().close(patience)
         if self._type_fd is not None:
             os.close(self._type_fd)
