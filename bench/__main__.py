@@ -33,11 +33,11 @@ ALL = {
     "ring": (rates.ring, 15, 60),
     "memif": (rates.memif_pair, 35, 90),
     "outages": (outages.measure, 30, 150),
-    "main": (outages.main_lcore, 15, 50),
-    "agent": (wakeup.measure, 15, 50),
+    "main": (outages.main_lcore, 8, 50),
+    "agent": (wakeup.measure, 12, 50),
     "losses": (losses.measure, 8, 40),
     "tick": (ticks.measure, 5, 10),
-    "callgrind": (instructions.measure, 60, 60),
+    "callgrind": (instructions.measure, 30, 60),
 }
 
 
@@ -137,7 +137,7 @@ def main():
         bench = Bench(build, Path(directory), programs.Cpus(), options.quick,
                       {name: ALL[name][1 if options.quick else 2] for name in names})
         if options.quick:
-            bench.rounds, bench.window_s = 12, 0.05
+            bench.rounds, bench.window_s = 8, 0.05
         print(result.head(), flush=True)
         for name in names:
             found = measure(bench, name)

@@ -120,7 +120,7 @@ def measure(bench):
 def main_lcore(bench):
     """CPU time of the main lcore, by the kernel's own count."""
     rows = []
-    seconds = 0.6 if bench.quick else 2
+    seconds = 0.3 if bench.quick else 2
     for period, wanted in ((5, 2.0), (1, 6.0), (0.2, None)):
         process = forwarder(bench.build, bench.cpus.lcores, ["-K", period])
         shares = []
