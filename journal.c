@@ -147,12 +147,13 @@ journal_load(struct journal *journal, const struct forward_lcore *worker)
 {
 	struct ka_shm_load *load = &journal->load[worker->lcore];
 	const uint64_t before = load->received;
+	const uint32_t nb_ports_before = load->nb_ports;
 	const uint64_t elapsed_ns = journal->now_ns - load->looked_ns;
 
 	read_ports(load, worker);
 	read_loop(load, &worker->loop);
-	/* Fewer than before: ports have gone to another core. */
-	load->frames_per_s = load->looked_ns == 0 || load->received < before || elapsed_ns == 0 ?
+	/* Ports that came or went bring or take all that they ever counted. */
+	load->frames_per_s = load->nb_ports != nb_ports_before || elapsed_ns == 0 ?
 				     0 :
 				     (uint64_t)((double)(load->received - before) * NS_PER_S /
 						(double)elapsed_ns);

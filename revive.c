@@ -170,7 +170,8 @@ revive_queued_ns(const struct revive *revive)
 {
 	struct recovery_sample now;
 
-	if (!has_thread(revive) || !revive->first_of_thread || !revive->first.delay_known)
+	if (revive->first.wall_ns == 0 || !has_thread(revive) || !revive->first_of_thread ||
+	    !revive->first.delay_known)
 		return 0;
 	look(revive, &now);
 	return now.delay_known ? now.delay_ns - revive->first.delay_ns : 0;
