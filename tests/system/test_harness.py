@@ -3,6 +3,7 @@
 
 import errno
 import os
+import select
 import signal
 import socket
 
@@ -12,6 +13,7 @@ from support import frames
 from support.deadline import holds_for, wait_until
 from support.hook import Mode
 from support.network import mac_of_port
+from support.noise import undisturbed
 from support.segment import State
 
 
@@ -34,6 +36,32 @@ def test_a_line_that_comes_too_late_fails_at_the_deadline(start):
     with pytest.raises(AssertionError, match="not within 0.05 s"):
         sleeper.wait_line("anything", timeout=0.05)
     assert sleeper.terminate() == -signal.SIGTERM
+
+
+def test_a_test_that_looked_too_late_is_begun_anew():
+    tries = []
+
+    @undisturbed
+    def fails_once(forwarder):
+        tries.append(forwarder)
+        wait_until(lambda: len(tries) > 1 or not select.select([], [], [], 0.1)[0], "a late look")
+        assert len(tries) > 1
+
+    fails_once(forwarder=None)
+    assert len(tries) == 2
+
+
+def test_a_test_that_fails_in_time_fails():
+    tries = []
+
+    @undisturbed
+    def fails(forwarder):
+        tries.append(forwarder)
+        raise AssertionError("a defect")
+
+    with pytest.raises(AssertionError, match="a defect"):
+        fails(forwarder=None)
+    assert len(tries) == 1
 
 
 def test_a_condition_that_never_holds_is_named():

@@ -9,17 +9,34 @@ PATIENCE = 15.0
 _POLL = 0.002
 
 
+# A look that comes so many seconds after the one before: the test itself had no CPU, and may have
+# missed what there was to be seen.
+_LATE = 0.04
+
+_late_looks = 0
+
+
+def late_looks():
+    """How many looks of this process came late so far."""
+    return _late_looks
+
+
 def wait_until(predicate, what, timeout=PATIENCE):
     """Return the first true value of predicate(); AssertionError saying `what` after `timeout` s.
 
     The only place of the system tests that sleeps.
     """
-    end = time.monotonic() + timeout
+    global _late_looks
+    begin = time.monotonic()
+    end = begin + timeout
     while True:
         value = predicate()
+        now = time.monotonic()
+        _late_looks += now - begin > _LATE
+        begin = now
         if value:
             return value
-        if time.monotonic() >= end:
+        if now >= end:
             raise AssertionError(f"waited {timeout:g} s in vain for {what}; last value: {value!r}")
         time.sleep(_POLL)
 

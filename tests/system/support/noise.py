@@ -3,7 +3,7 @@
 
 import functools
 
-from .deadline import wait_until
+from .deadline import late_looks, wait_until
 
 _STARVED = "was starved by the host"
 
@@ -18,10 +18,11 @@ def _was_starved(forwarders):
 
 
 def undisturbed(test):
-    """Decorates a test whose verdict needs a machine that gives each worker its CPU.
+    """Decorates a test whose verdict needs a machine that gives each worker, and the test, its CPU.
 
-    When it fails and a forwarder says that the host starved a worker meanwhile, it is begun anew,
-    twice at most. A defect does not need the host's help and fails all the same.
+    When it fails, and a forwarder says that the host starved a worker meanwhile or the test itself
+    looked too late, it is begun anew, twice at most. A defect does not need the host's help and
+    fails all the same.
     """
     @functools.wraps(test)
     def run(forwarder, **fixtures):
@@ -33,12 +34,13 @@ def undisturbed(test):
 
         for attempts_left in (2, 1, 0):
             made.clear()
+            late = late_looks()
             try:
                 return test(forwarder=remember, **fixtures)
             except AssertionError:
                 if "hook" in fixtures:
                     fixtures["hook"].release_all()
-                if attempts_left == 0 or not _was_starved(made):
+                if attempts_left == 0 or not (late_looks() > late or _was_starved(made)):
                     raise
                 complaints = [text for fwd in made for text in fwd.close()]
                 assert complaints == [], "\n".join(complaints)
