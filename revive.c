@@ -36,8 +36,8 @@ revive_launch(struct revive *revive, uint64_t now_ns)
 	revive->wants_launch = false;
 	revive_note_alive(revive);
 	revive->launching = true;
-	forward_log_launch(revive->worker);
 	launcher_ask(revive->launcher);
+	forward_log_launch(revive->worker);
 }
 
 static bool
