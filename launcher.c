@@ -69,8 +69,7 @@ launcher_create(unsigned int lcore, lcore_function_t *function, void *argument)
 	launcher->lcore = lcore;
 	launcher->function = function;
 	launcher->argument = argument;
-	if (sem_init(&launcher->asked, 0, 0) != 0 ||
-	    start_thread(launcher) != 0) {
+	if (sem_init(&launcher->asked, 0, 0) != 0 || start_thread(launcher) != 0) {
 		free(launcher);
 		return NULL;
 	}

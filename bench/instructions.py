@@ -21,7 +21,8 @@ def _count(bench, name, argv, sent):
     """Instructions of the worker's thread for each frame sent."""
     out = bench.directory / f"callgrind-{next_prefix()}"
     keyboard, ours = os.pipe()
-    process = Process(["valgrind", "--tool=callgrind", "--separate-threads=yes",
+    # testpmd does not flush what it says into a pipe.
+    process = Process(["stdbuf", "--output=L", "valgrind", "--tool=callgrind", "--separate-threads=yes",
                        f"--callgrind-out-file={out}", *argv], name=name, stdin=keyboard)
     try:
         process.wait_line(r"entering main loop|Press enter to exit", 60)
