@@ -39,24 +39,17 @@ launch_when_asked(void *argument)
 }
 
 /*
- * On the lcore's own CPU, which is free when it is to be launched: the thread and then the lcore wake
+ * To the lcore's own CPU, which is free when it is to be launched: the thread and then the lcore wake
  * up there, while the main lcore goes on with its ping on another. One wake-up across CPUs instead
- * of two one after the other, with the end of the ping between them.
+ * of two one after the other, with the end of the ping between them. Where that cannot be, launches
+ * take a little longer.
  */
-static int
-start_thread(struct launcher *launcher)
+static void
+move_thread(const struct launcher *launcher)
 {
 	rte_cpuset_t cpus = rte_lcore_cpuset(launcher->lcore);
-	pthread_attr_t attributes;
-	int rc;
 
-	if (pthread_attr_init(&attributes) != 0)
-		return -ENOMEM;
-	rc = pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
-	if (rc == 0)
-		rc = pthread_create(&launcher->thread, &attributes, launch_when_asked, launcher);
-	pthread_attr_destroy(&attributes);
-	return -rc;
+	(void)pthread_setaffinity_np(launcher->thread, sizeof(cpus), &cpus);
 }
 
 struct launcher *
@@ -69,10 +62,12 @@ launcher_create(unsigned int lcore, lcore_function_t *function, void *argument)
 	launcher->lcore = lcore;
 	launcher->function = function;
 	launcher->argument = argument;
-	if (sem_init(&launcher->asked, 0, 0) != 0 || start_thread(launcher) != 0) {
+	if (sem_init(&launcher->asked, 0, 0) != 0 ||
+	    pthread_create(&launcher->thread, NULL, launch_when_asked, launcher) != 0) {
 		free(launcher);
 		return NULL;
 	}
+	move_thread(launcher);
 	return launcher;
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.segment import EVENTS, Event, Kind
 
-from programs import forwarder
+from programs import forwarder, unobtrusive
 from result import Missing, Row, median, quantile
 import preloads
 
@@ -56,9 +56,10 @@ def _lives(bench, period, kind, many, *args):
     try:
         watch = Watch(process.segment())
         limit = time.monotonic() + 20 + 4 * many * (lifetime + 4 * period / 1e3)
-        while watch.look() < many:
-            assert time.monotonic() < limit, f"{watch.backs} outages only\n{process.report()}"
-            time.sleep(LOOK_S)
+        with unobtrusive():
+            while watch.look() < many:
+                assert time.monotonic() < limit, f"{watch.backs} outages only\n{process.report()}"
+                time.sleep(LOOK_S)
         backs = [event for event in watch.events if event.kind == Kind.BACK][:many]
         silences = deaths.silences()
     finally:

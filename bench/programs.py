@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The programs under test, on the same two CPUs: lcore 0 on the first, worker on the second."""
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -180,6 +181,19 @@ class Subject:
             complaints += process.close()
         self.sampler.remove()
         return complaints
+
+
+@contextlib.contextmanager
+def unobtrusive():
+    """Whatever else wants our CPU, the main lcore of a program under test above all, has it at once.
+
+    Not for processes started meanwhile.
+    """
+    os.sched_setscheduler(0, os.SCHED_IDLE | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def version_of(*argv):

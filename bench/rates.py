@@ -8,13 +8,16 @@ window, in turn: what the host takes from one it takes from the others, too.
 import itertools
 import time
 
-from result import Row, median
+from result import Disturbed, Row, median
 
 import programs
 from programs import SMALL, Subject, Testpmd, forwarder, memif, next_prefix
 
 # Of a window, for the caches to be filled again.
 WARM_S = 0.015
+
+# Fewer windows with a CPU of one's own tell nothing.
+LEAST_WINDOWS = 10
 
 
 class Rates:
@@ -36,7 +39,11 @@ class Rates:
         return max(self._whole(name))
 
     def _whole(self, name):
-        return [rate for rate in self.windows[name] if rate is not None]
+        rates = [rate for rate in self.windows[name] if rate is not None]
+        if len(rates) < LEAST_WINDOWS:
+            raise Disturbed(f"{name} had its CPU in {len(rates)} windows of "
+                            f"{len(self.windows[name])} only")
+        return rates
 
     def paired(self, name, other):
         """Median of the ratios of neighbouring windows."""

@@ -10,6 +10,10 @@ TOLERANCE = 0.9
 median = statistics.median
 
 
+class Disturbed(Exception):
+    """The host left too little to tell anything from. Nobody's fault."""
+
+
 def quantile(values, share):
     """The smallest value that this share of all does not exceed."""
     ordered = sorted(values)
@@ -69,9 +73,14 @@ class Row:
             return "-"
         return f"{'>=' if self.least else '<='} {self.text(self.target)}"
 
+    @property
+    def fails_ci(self):
+        return self.ratio and self.far
+
     def as_dict(self):
         return {**dataclasses.asdict(self), "figure_text": self.figure_text,
-                "target_text": self.target_text, "verdict": self.verdict}
+                "target_text": self.target_text, "verdict": self.verdict,
+                "fails_ci": self.fails_ci}
 
 
 @dataclasses.dataclass
@@ -80,14 +89,12 @@ class Missing:
 
     name: str
     why: str
-    ratio: bool = False
+    fails_ci: bool = True  # Not when the host is to blame, or a tool is not there.
     ok: bool = False
-    far: bool = False
-    verdict: str = "none"
 
     def as_dict(self):
         return {"name": self.name, "measured": "", "figure_text": "none", "target_text": "",
-                "verdict": "none", "note": self.why}
+                "verdict": "none", "note": self.why, "fails_ci": self.fails_ci}
 
 
 def head():

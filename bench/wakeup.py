@@ -7,7 +7,7 @@ import time
 from support.programs import Agent
 
 import preloads
-from programs import cpu_ns, forwarder
+from programs import cpu_ns, forwarder, unobtrusive
 from result import Row, median, quantile
 
 # A thread that does nothing, and says that it lives.
@@ -26,9 +26,10 @@ def _stamps(bench, many):
         process.wait_started()
         agent = Agent(bench.build, ["--shm-name", process.shm_name], env=lines.environment())
         limit = time.monotonic() + 20 + many * 0.2
-        while len(lines.flushes()) < many:
-            assert time.monotonic() < limit, agent.report()
-            time.sleep(0.1)
+        with unobtrusive():
+            while len(lines.flushes()) < many:
+                assert time.monotonic() < limit, agent.report()
+                time.sleep(0.1)
         posts, flushes = deaths.posts(), lines.flushes()
     finally:
         if agent is not None:
