@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Run all tests, or some: test.sh [build|lint|unit|system|campaign|sanitize|demo]...
+# Run all tests, or some: test.sh [build|lint|unit|system|campaign|bench|sanitize|demo]...
 #
 #   build     gcc and clang without a warning, and an installation
 #   lint      scripts/lint.sh
 #   unit      unit suite
 #   system    system suite, on real frames, in namespaces of its own
 #   campaign  scripts/campaign.sh --quick; each campaign is a test
+#   bench     scripts/bench.sh --quick --ci; each target is a test: of a ratio, whether it is 0.9 of
+#             its target at least, of all others, whether they could be measured
 #   sanitize  unit and system suite with ASan and UBSan, unit suite with TSan
 #   demo      scripts/demo.sh
 #
@@ -176,6 +178,27 @@ run_campaigns() {
 	add "campaigns ($1)" "${sums[@]}"
 }
 
+count_targets() {
+	/usr/bin/python3 - "$1" <<-'END'
+		import json, sys
+		rows = json.load(open(sys.argv[1]))["rows"]
+		bad = sum(row["fails_ci"] for row in rows)
+		none = sum(row["verdict"] == "none" and not row["fails_ci"] for row in rows)
+		print(len(rows) - bad - none, bad, none)
+	END
+}
+
+# As with the campaigns.
+run_bench() {
+	local dir=$builds/$1 rc=0 sums
+	rm -rf "$dir/bench-results"
+	BENCH_BUILD=$top/$dir as_root timeout --foreground -k 10 600 scripts/bench.sh --quick --ci \
+		--results "$top/$dir/bench-results" </dev/null || rc=$?
+	read -r -a sums < <(count_targets "$dir"/bench-results/*.json) || sums=(0 1 0)
+	[ "$rc" -eq 0 ] || [ "${sums[1]}" -gt 0 ] || sums[1]=1
+	add "targets ($1)" "${sums[@]}"
+}
+
 # ThreadSanitizer of gcc 12 cannot always place its shadow where addresses are randomized by more
 # than 28 bits, as newer kernels do.
 tsan() {
@@ -215,6 +238,10 @@ part_campaign() {
 	need gcc && run_campaigns gcc
 }
 
+part_bench() {
+	need gcc && run_bench gcc
+}
+
 part_sanitize() {
 	if need asan; then
 		run_units asan
@@ -232,7 +259,7 @@ part_demo() {
 	add "demo" $((rc == 0)) $((rc != 0)) 0
 }
 
-all_parts=(build lint unit system campaign sanitize demo)
+all_parts=(build lint unit system campaign bench sanitize demo)
 [ $# -gt 0 ] || set -- "${all_parts[@]}"
 if [ "$1" = --help ] || [ "$1" = -h ]; then
 	sed -n '4,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
@@ -245,7 +272,7 @@ for part in "$@"; do
 	}
 done
 
-scripts/setup.sh build demo test lint || exit 1
+scripts/setup.sh build demo test lint bench || exit 1
 for part in "$@"; do
 	say "$part"
 	"part_$part"
