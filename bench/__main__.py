@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -127,8 +128,14 @@ def parse():
     return options
 
 
+def end(number, frame):
+    """Let everything be put away on the way out."""
+    raise SystemExit(128 + number)
+
+
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, end)
     if options.table:
         return table.show(options.table)
     names = options.measurement or list(ALL)

@@ -35,6 +35,26 @@ build() {
 	BENCH_BUILD=$top/build
 }
 
+# All programs under test stand beside each other in memory: 960 MiB. Without huge pages they are
+# compared all the same, but it is their page tables that one compares.
+pages=/sys/kernel/mm/hugepages/hugepages-2048kB
+pages_wanted=480
+
+borrow_huge_pages() {
+	local free lacking
+
+	[ -w "$pages/nr_hugepages" ] || return 0
+	read -r pages_before <"$pages/nr_hugepages"
+	read -r free <"$pages/free_hugepages"
+	lacking=$((pages_wanted - free))
+	[ "$lacking" -gt 0 ] || return 0
+	trap 'echo "$pages_before" >"$pages/nr_hugepages"' EXIT
+	{ echo $((pages_before + lacking)) >"$pages/nr_hugepages"; } 2>/dev/null || true
+	read -r free <"$pages/free_hugepages"
+	[ "$free" -ge "$pages_wanted" ] ||
+		echo "bench: $free huge pages to be had, not $pages_wanted: going on without" >&2
+}
+
 revision() {
 	local revision
 	revision=$(git -C "$top" rev-parse --short=12 HEAD 2>/dev/null) || return 0
@@ -55,4 +75,14 @@ if [ "$(id -u)" -ne 0 ]; then
 	exec sudo --preserve-env=BENCH_BUILD,KA_BENCH_REVISION \
 		env "BENCH_BUILD=$BENCH_BUILD" "$here/bench.sh" "$@"
 fi
-exec "$top/tests/system/world.sh" "$BENCH_BUILD" /usr/bin/python3 "$top/bench" "$@"
+borrow_huge_pages
+# Beside us, as a group of its own: so a signal finds us awake, and it ends in good order.
+set -m
+"$top/tests/system/world.sh" "$BENCH_BUILD" /usr/bin/python3 "$top/bench" "$@" &
+world=$!
+trap 'kill -TERM -- "-$world" 2>/dev/null || true' INT TERM HUP
+rc=0
+while wait "$world" && rc=0 || rc=$?; kill -0 "$world" 2>/dev/null; do
+	:
+done
+exit "$rc"
