@@ -16,10 +16,11 @@
 #define STACKS_WINDOW_NS (60 * UINT64_C(1000000000))
 
 void
-journal_init(struct journal *journal, struct ka_shm_writer *writer)
+journal_init(struct journal *journal, struct ka_shm_writer *writer, uint64_t alarm_hold_ns)
 {
 	memset(journal, 0, sizeof(*journal));
 	journal->writer = writer;
+	journal->alarm_hold_ns = alarm_hold_ns;
 	journal->tsc_hz = rte_get_tsc_hz();
 	journal->totals.status = KA_STATUS_RUNNING;
 }
@@ -41,13 +42,36 @@ journal_ns_of_tsc(const struct journal *journal, uint64_t tsc)
 
 /* ---- The segment ---- */
 
+/*
+ * Who polls the original's states once a second never meets DEAD, which lasts a ping. A death is held
+ * there as GONE: as bad to collectd, and not what an agent looks for that another death woke.
+ */
+static enum ka_state
+state_for_pollers(const struct journal *journal, const struct ka_shm_core *core)
+{
+	const bool held =
+		core->deaths != 0 && journal->now_ns - core->died_ns < journal->alarm_hold_ns;
+
+	if (held && (core->state == KA_STATE_ALIVE || core->state == KA_STATE_MISSING))
+		return KA_STATE_GONE;
+	return (enum ka_state)core->state;
+}
+
+static void
+write_core(struct journal *journal, unsigned int lcore)
+{
+	const struct ka_shm_core *core = &journal->core[lcore];
+
+	ka_shm_write_core(journal->writer, lcore, core, state_for_pollers(journal, core));
+}
+
 static void
 publish(struct journal *journal, const struct ka_shm_event *event)
 {
 	struct ka_shm_writer *writer = journal->writer;
 
 	ka_shm_begin(writer);
-	ka_shm_write_core(writer, event->lcore, &journal->core[event->lcore]);
+	write_core(journal, event->lcore);
 	ka_shm_write_monitor(writer, &journal->totals);
 	ka_shm_add_event(writer, event);
 	ka_shm_end(writer);
@@ -63,7 +87,7 @@ void
 journal_publish(struct journal *journal, unsigned int lcore)
 {
 	ka_shm_begin(journal->writer);
-	ka_shm_write_core(journal->writer, lcore, &journal->core[lcore]);
+	write_core(journal, lcore);
 	ka_shm_end(journal->writer);
 }
 

@@ -22,6 +22,7 @@
 /** All that is told. */
 struct journal {
 	struct ka_shm_writer *writer; /**< Published segment; not owned. */
+	uint64_t alarm_hold_ns;	      /**< --alarm-hold */
 	uint64_t tsc_hz;
 	uint64_t now_ns;	  /**< The moment that is told of, CLOCK_MONOTONIC. */
 	uint64_t now_tsc;	  /**< The same moment. */
@@ -32,8 +33,14 @@ struct journal {
 	struct ka_shm_load load[KA_SHM_MAX_LCORES]; /**< The same. */
 };
 
-/** Begin. @param writer must outlive it. */
-void journal_init(struct journal *journal, struct ka_shm_writer *writer);
+/**
+ * Begin.
+ *
+ * @param writer  must outlive it.
+ * @param alarm_hold_ns  for so long after a death readers of the original's states find it; 0 = until
+ *   the next ping.
+ */
+void journal_init(struct journal *journal, struct ka_shm_writer *writer, uint64_t alarm_hold_ns);
 
 /** What is told next happens now. */
 void journal_take_time(struct journal *journal);

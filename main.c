@@ -151,6 +151,7 @@ make_monitor(struct app *app)
 	const struct monitor_config config = {
 		.period_ns = app->options.check_period_ns,
 		.writer = app->segment,
+		.alarm_hold_ns = app->options.alarm_hold_ns,
 		.revive = {
 			.policy = app->options.on_hang,
 			.limit = app->options.max_restarts,

@@ -558,7 +558,7 @@ monitor_create(const struct monitor_config *config)
 	if (monitor == NULL)
 		return NULL;
 	monitor->config = *config;
-	journal_init(&monitor->journal, config->writer);
+	journal_init(&monitor->journal, config->writer, config->alarm_hold_ns);
 	monitor->period_tsc = config->period_ns / NS_PER_S * monitor->journal.tsc_hz +
 			      config->period_ns % NS_PER_S * monitor->journal.tsc_hz / NS_PER_S;
 	monitor->startup_ns =

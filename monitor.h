@@ -39,6 +39,7 @@
 struct monitor_config {
 	uint64_t period_ns;	      /**< Between two pings, 1 or more. */
 	struct ka_shm_writer *writer; /**< Published segment; not owned. */
+	uint64_t alarm_hold_ns;	      /**< --alarm-hold; see journal_init(). */
 	struct revive_config revive;  /**< What is done with a dead worker. */
 };
 

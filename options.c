@@ -24,6 +24,9 @@
 /* Longest -K in milliseconds, longest -T and --demo-lifetime in seconds: a day in seconds. */
 #define PERIOD_MAX 86400
 
+/* Longest --alarm-hold: a day in milliseconds. */
+#define ALARM_HOLD_MAX_MS 86400000
+
 /* Longest --late-us: a day in microseconds. */
 #define LATE_MAX_US (PERIOD_MAX * UINT64_C(1000000))
 
@@ -110,6 +113,9 @@ static const char usage[] =
 	"                              owner's 0600 (default: 0600)\n"
 	"      --shm-group GROUP       its group, by name or number (default: that of\n"
 	"                              the process)\n"
+	"      --alarm-hold MS         collectd and other pollers find a death for so\n"
+	"                              many milliseconds, decimals allowed, up to\n"
+	"                              86400000 (default: 0, until the next ping)\n"
 	"\n"
 	"Other:\n"
 	"  -h, --help                  print this and exit\n"
@@ -506,8 +512,16 @@ read_takeover(struct options *options, const char *value, char why[WHY_MAX])
 	return true;
 }
 
+static bool
+read_alarm_hold(struct options *options, const char *value, char why[WHY_MAX])
+{
+	return read_time(value, NS_PER_MS, ALARM_HOLD_MAX_MS, &options->alarm_hold_ns, why);
+}
+
 /* Every option, alphabetically by long name. */
 static const struct row table[] = {
+	{ "alarm-hold", 0, OPTIONS_RUN, read_alarm_hold,
+	  "milliseconds: 0 for off, or up to 86400000, decimals allowed" },
 	{ "allow-faults", 0, OPTIONS_RUN, read_allow_faults, NULL },
 	{ "check-period", 'K', OPTIONS_RUN, read_check_period,
 	  "milliseconds: 0 for keepalive off, or 0.1 to 86400" },

@@ -66,6 +66,7 @@ struct options {
 	bool takeover;	 /**< --takeover: ports of a worker that is given up go to another. */
 	bool seed_given; /**< --seed was given. */
 	uint64_t seed;	 /**< --seed */
+	uint64_t alarm_hold_ns; /**< --alarm-hold in nanoseconds, up to a day. Default 0. */
 	char shm_name[KA_SHM_NAME_MAX + 1]; /**< --shm-name, or from EAL's --file-prefix. */
 	mode_t shm_mode;		    /**< --shm-mode. Default 0600. */
 	gid_t shm_group;		    /**< --shm-group; (gid_t)-1 = not given. */

@@ -484,14 +484,15 @@ ka_shm_begin(struct ka_shm_writer *writer)
 }
 
 void
-ka_shm_write_core(struct ka_shm_writer *writer, unsigned int lcore, const struct ka_shm_core *core)
+ka_shm_write_core(struct ka_shm_writer *writer, unsigned int lcore, const struct ka_shm_core *core,
+		  enum ka_state legacy_state)
 {
 	struct ka_shm_segment *segment = writer->segment;
 
 	store_words(segment->core[lcore], core, KA_SHM_WORDS(*core));
 	atomic_store_explicit(&segment->legacy.core_last_seen_times[lcore], core->last_seen_tsc,
 			      memory_order_release);
-	atomic_store_explicit(&segment->legacy.core_state[lcore], core->state,
+	atomic_store_explicit(&segment->legacy.core_state[lcore], legacy_state,
 			      memory_order_release);
 }
 

@@ -347,9 +347,14 @@ const char *ka_shm_path(const struct ka_shm_writer *writer);
 /** Begin a change. What is written until ka_shm_end() appears in a snapshot together. */
 void ka_shm_begin(struct ka_shm_writer *writer);
 
-/** Publish a core's record and its legacy fields. @param lcore below KA_SHM_MAX_LCORES. */
-void
-ka_shm_write_core(struct ka_shm_writer *writer, unsigned int lcore, const struct ka_shm_core *core);
+/**
+ * Publish a core's record and its legacy fields.
+ *
+ * @param lcore  below KA_SHM_MAX_LCORES.
+ * @param legacy_state  what the original's readers find: core->state, or an alarm that is held.
+ */
+void ka_shm_write_core(struct ka_shm_writer *writer, unsigned int lcore,
+		       const struct ka_shm_core *core, enum ka_state legacy_state);
 
 /** Publish the monitor's record; its field events is the writer's own count, not the caller's. */
 void ka_shm_write_monitor(struct ka_shm_writer *writer, const struct ka_shm_monitor *monitor);

@@ -183,17 +183,22 @@ class Subject:
         return complaints
 
 
+def _schedule_all_threads(policy):
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setscheduler(int(thread), policy, os.sched_param(0))
+
+
 @contextlib.contextmanager
 def unobtrusive():
     """Whatever else wants our CPU, the main lcore of a program under test above all, has it at once.
 
-    Not for processes started meanwhile.
+    That is for all our threads, those that read its lines too. Not for processes started meanwhile.
     """
-    os.sched_setscheduler(0, os.SCHED_IDLE | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    _schedule_all_threads(os.SCHED_IDLE | os.SCHED_RESET_ON_FORK)
     try:
         yield
     finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        _schedule_all_threads(os.SCHED_OTHER)
 
 
 def version_of(*argv):

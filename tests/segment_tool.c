@@ -140,7 +140,7 @@ ping(struct owner *owner)
 		if (core->state != KA_STATE_ALIVE)
 			continue;
 		core->last_seen_ns = core->last_seen_tsc = now;
-		ka_shm_write_core(owner->writer, lcore, core);
+		ka_shm_write_core(owner->writer, lcore, core, (enum ka_state)core->state);
 	}
 	ka_shm_write_monitor(owner->writer, &owner->monitor);
 	ka_shm_end(owner->writer);
@@ -208,7 +208,7 @@ change_core(struct owner *owner, const char *state, unsigned int lcore)
 		live(owner, lcore, now);
 	else
 		core->state = KA_STATE_GONE;
-	ka_shm_write_core(owner->writer, lcore, core);
+	ka_shm_write_core(owner->writer, lcore, core, (enum ka_state)core->state);
 	ka_shm_write_monitor(owner->writer, &owner->monitor);
 	ka_shm_end(owner->writer);
 	/* After the change, so that who wakes up finds it. */

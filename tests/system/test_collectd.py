@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The real collectd reads our segment as it reads the original's, and lives through what we do."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from support.deadline import wait_until
 from support.hook import Mode
 from support.process import Process
-from support.segment import objects
+from support.segment import State, objects
 
 COLLECTD = shutil.which("collectd", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 TYPES = Path("/usr/share/collectd/types.db")
@@ -135,6 +136,35 @@ def test_collectd_sees_a_hung_worker_down_until_it_returns(forwarder, collectd, 
     hook.release(worker)
     daemon.wait_state(worker, "ALIVE", after=last)
     assert fwd.terminate() == 0
+
+
+def test_collectd_at_its_own_pace_is_told_of_each_death_that_is_held(forwarder, collectd, hook):
+    """--alarm-hold: a death of some milliseconds lasts until collectd has looked; then OKAY again.
+
+    KA_ALARM_DEATHS=50 tries it at collectd's pace of 1 s, with a hold of 2 s.
+    """
+    deaths = int(os.environ.get("KA_ALARM_DEATHS", 0))
+    interval = 1 if deaths else 0.15
+    deaths = deaths or 4
+    hook.live(1, 5 * interval)
+    fwd = forwarder(["-p", "3", "-K", "5", "--demo-lifetime", "1",
+                     "--alarm-hold", round(2000 * interval)], hook=hook)
+    segment = fwd.segment()
+    daemon = collectd(fwd.shm_name, interval=interval, updates=True)
+    dead = 0
+    for _ in range(deaths):
+        dead = segment.wait(lambda now: now.core[1].deaths > dead, "a death",
+                            timeout=20 * interval + 10).core[1].deaths
+        # The original's agent, woken by another core's death, would not name this one again.
+        segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
+        assert segment.snapshot().legacy.core_state[1] == State.GONE
+    segment.wait(lambda now: now.legacy.core_state[1] == State.ALIVE, "the end of the alarm",
+                 timeout=20 * interval + 10)
+    daemon.wait_line("ALIVE$", count=deaths + 1)
+    assert fwd.terminate() == 0
+    told = [SEVERITY[state] for _, state in daemon.states(1) if state not in ("MISSING", "UNUSED")]
+    changes = [now for now, before in zip(told, [None, *told]) if now != before]
+    assert changes[:2 * deaths + 1] == ["OKAY", *["FAILURE", "OKAY"] * deaths]
 
 
 def test_collectd_lives_through_20_restarts_of_the_forwarder(forwarder, collectd):

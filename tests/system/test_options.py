@@ -98,7 +98,7 @@ def test_o5_help_is_complete_and_needs_no_eal(start, build):
     assert asked.wait_exit() == 0 and asked.lines(stream="stderr") == []
     text = asked.text()
     for option in ("-p, --portmask MASK", "-q, --ports-per-lcore NQ", "-K, --check-period MS",
-                   "--late-us US", "-T, --stats-period SEC", "--portmap", "--no-mac-updating",
+                   "--late-us US", "--alarm-hold MS", "-T, --stats-period SEC", "--portmap", "--no-mac-updating",
                    "--no-promiscuous", "--on-hang POLICY", "--max-restarts N/SEC", "--takeover",
                    "--demo-lifetime SEC", "--seed N", "--shm-name NAME", "--shm-mode OCTAL", "--shm-group GROUP",
                    "-h, --help", "-V, --version"):

@@ -196,6 +196,12 @@ shm_group(void)
 }
 
 static uint64_t
+alarm_hold(void)
+{
+	return got.options.alarm_hold_ns;
+}
+
+static uint64_t
 shm_mode(void)
 {
 	return got.options.shm_mode;
@@ -234,6 +240,9 @@ numbers_are_taken_as_written(void **state)
 		{ "--late-us", "250", late, NS_PER_MS / 4 },
 		{ "--late-us", "12.5", late, 12500 },
 		{ "--late-us", "86400000000", late, 86400 * NS_PER_S },
+		{ "--alarm-hold", "0", alarm_hold, 0 },
+		{ "--alarm-hold", "0.5", alarm_hold, NS_PER_MS / 2 },
+		{ "--alarm-hold", "86400000", alarm_hold, 86400 * NS_PER_S },
 		{ "--demo-lifetime", "0", demo_lifetime, 0 },
 		{ "--demo-lifetime", "0.000000001", demo_lifetime, 1 },
 		{ "--demo-lifetime", "0.25", demo_lifetime, NS_PER_S / 4 },
@@ -404,6 +413,9 @@ static const struct {
 	{ "-K", "4294967301", "is too large", "0.1 to 86400" },
 	{ "-K", "18446744073709551621", "is too large", "0.1 to 86400" },
 	{ "--check-period", "abc", "is not a decimal number", "0.1 to 86400" },
+	{ "--alarm-hold", "-1", "is negative", "86400000" },
+	{ "--alarm-hold", "86400000.1", "is too large", "86400000" },
+	{ "--alarm-hold", "2s", "is not a decimal number", "86400000" },
 	{ "--late-us", "", "is empty", "86400000000" },
 	{ "--late-us", "-1", "is negative", "86400000000" },
 	{ "--late-us", "86400000000.001", "is too large", "86400000000" },
@@ -770,6 +782,7 @@ the_usage_names_every_option_and_the_way_to_start(void **state)
 		"-q, --ports-per-lcore NQ",
 		"-K, --check-period MS",
 		"--late-us US",
+		"--alarm-hold MS",
 		"-T, --stats-period SEC",
 		"--portmap \"(a,b)(c,d)\"",
 		"--no-mac-updating",

@@ -305,7 +305,7 @@ write_truth(struct ka_shm_writer *to, const struct ka_shm_snapshot *truth)
 	for (unsigned int i = 0; i < KA_SHM_EVENTS; i++)
 		ka_shm_add_event(to, &truth->event[i]);
 	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++)
-		ka_shm_write_core(to, i, &truth->core[i]);
+		ka_shm_write_core(to, i, &truth->core[i], (enum ka_state)truth->core[i].state);
 	ka_shm_write_monitor(to, &truth->monitor);
 	ka_shm_end(to);
 }
@@ -786,7 +786,7 @@ states_are_mirrored_where_the_original_has_them(void **state)
 		uint64_t published_tsc;
 
 		ka_shm_begin(writer);
-		ka_shm_write_core(writer, lcore, &core);
+		ka_shm_write_core(writer, lcore, &core, (enum ka_state)core.state);
 		ka_shm_end(writer);
 		assert_int_equal(pread(fd, &published_state, 4, 32 + 4 * lcore), 4);
 		assert_int_equal(pread(fd, &published_tsc, 8, 544 + 8 * lcore), 8);

@@ -83,9 +83,10 @@ make_change(struct ka_shm_writer *writer, uint64_t change)
 	fill(&core, sizeof(core), change);
 	fill(&event, sizeof(event), change);
 	ka_shm_begin(writer);
-	ka_shm_write_core(writer, BUSY_CORE, &core);
+	ka_shm_write_core(writer, BUSY_CORE, &core, (enum ka_state)core.state);
 	ka_shm_add_event(writer, &event);
-	ka_shm_write_core(writer, (unsigned int)(change % KA_SHM_MAX_LCORES), &core);
+	ka_shm_write_core(writer, (unsigned int)(change % KA_SHM_MAX_LCORES), &core,
+			  (enum ka_state)core.state);
 	ka_shm_write_monitor(writer, &monitor);
 	ka_shm_end(writer);
 }
