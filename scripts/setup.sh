@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Install what is missing: setup.sh [build|demo|test|bench|lint|hugepages]... (default: build).
+# Install what is missing: setup.sh [build|demo|test|bench|lint|package|hugepages]... (default: build).
 #
 # Asks nothing, uses sudo only when not root, and neither apt nor the network when nothing is
 # missing.
@@ -13,6 +13,7 @@ declare -A packages=(
 	[test]="clang collectd-core ethtool iperf3 iproute2 iputils-ping libcmocka-dev procps
 		python3-pytest python3-scapy tmux"
 	[bench]="dpdk-dev procps iproute2 python3-matplotlib valgrind"
+	[package]="debhelper dpkg-dev git lintian mmdebstrap xz-utils"
 	[lint]="clang-format clang-tidy cppcheck pyflakes3 shellcheck"
 )
 
@@ -72,7 +73,7 @@ reserve_huge_pages() {
 wanted=()
 for group in "$@"; do
 	case "$group" in
-	build | demo | test | bench | lint)
+	build | demo | test | bench | lint | package)
 		read -r -d '' -a list <<<"${packages[$group]}" || true
 		wanted+=("${list[@]}")
 		;;
@@ -80,7 +81,7 @@ for group in "$@"; do
 		reserve_huge_pages
 		;;
 	*)
-		echo "setup: '$group' is none of build, demo, test, bench, lint, hugepages" >&2
+		echo "setup: '$group' is none of build, demo, test, bench, lint, package, hugepages" >&2
 		exit 2
 		;;
 	esac

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Make the Debian package from what is committed, check it, and install it in a fresh system of its
+# own: package.sh [DIRECTORY].
+#
+#   DIRECTORY  where the package is left (default: build-package)
+#
+# Needs root, for the fresh system, and the network, for its packages.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(dirname "$here")
+out=$(realpath -m -- "${1:-$top/build-package}")
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "package: a fresh system takes root: going on with sudo"
+	exec sudo "$here/package.sh" "$out"
+fi
+"$here/setup.sh" build test package
+
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+chmod 755 "$work"
+
+# The tarball that upstream would publish, and from it the package: what is not in it is missing.
+meson setup "$work/build" "$top" >"$work/log"
+meson dist -C "$work/build" --no-tests >>"$work/log" || {
+	cat "$work/log"
+	echo "package: meson dist failed; see above" >&2
+	exit 1
+}
+tarball=$(echo "$work"/build/meson-dist/*.tar.xz)
+name=$(basename "$tarball" .tar.xz)
+cp "$tarball" "$work/${name%-*}_${name##*-}.orig.tar.xz"
+tar -C "$work" -xf "$tarball"
+(cd "$work/$name" && dpkg-buildpackage --no-sign --build=full) >"$work/log" 2>&1 || {
+	tail -n 50 "$work/log"
+	echo "package: dpkg-buildpackage failed; see above" >&2
+	exit 1
+}
+lintian --allow-root --fail-on error --suppress-tags bad-distribution-in-changes-file \
+	"$work"/*.changes
+
+# Nothing but what the package asks for is there.
+suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+# From where this system has what is Debian's own.
+# shellcheck disable=SC2016 # apt-get puts in what stands in $(...).
+apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' \
+	'Origin: Debian' | sort -u >"$work/sources.list"
+echo "package: a fresh $suite"
+mmdebstrap --quiet --mode=root --variant=minbase "$suite" "$work/root" "$work/sources.list"
+mkdir "$work/root/package"
+cp "$work"/*.deb "$work/root/package"
+in_root() {
+	unshare --mount --pid --fork --kill-child --root "$work/root" \
+		env DEBIAN_FRONTEND=noninteractive "$@"
+}
+in_root sh -c 'apt-get -qq update && apt-get -qq install --yes --no-install-recommends \
+	/package/l2fwd-keepalive_*.deb' >"$work/log" 2>&1 || {
+	tail -n 30 "$work/log"
+	echo "package: it does not install; see above" >&2
+	exit 1
+}
+in_root l2fwd-keepalive --version
+in_root ka-agent --version
+in_root apt-get -qq purge --yes l2fwd-keepalive >/dev/null 2>&1
+left=$(find "$work/root/usr" "$work/root/etc" -name '*keepalive*' -o -name 'ka-agent*')
+[ -z "$left" ] || {
+	echo "package: left behind: $left" >&2
+	exit 1
+}
+mkdir -p "$out"
+cp "$work"/*.deb "$work"/*.dsc "$work"/*.tar.xz "$work"/*.changes "$out"
+echo "package: OK: built, checked, installed and removed in a fresh $suite; see $out"
