@@ -79,6 +79,29 @@ struct ka_shm_reader {
 	char path[sizeof(SHM_FOLDER) + KA_SHM_NAME_MAX];
 };
 
+/*
+ * Behind its count glibc's semaphore says for whom it is. Where it finds something there that sem_init()
+ * does not leave, it ends the process, and who may write the segment may write that: so we look
+ * before. What is written in the moment between is not seen; doc/security.md.
+ */
+#define SEMAPHORE_KIND 8
+#if defined(__GLIBC__) && UINTPTR_MAX > UINT32_MAX
+#define IS_GLIBC_64 1
+#else
+#define IS_GLIBC_64 0
+#endif
+static const uint32_t semaphore_kind = 128;
+
+static bool
+semaphore_is_sound(const sem_t *semaphore)
+{
+	/* Elsewhere it looks different. */
+	if (!IS_GLIBC_64)
+		return true;
+	return memcmp((const uint8_t *)semaphore + SEMAPHORE_KIND, &semaphore_kind,
+		      sizeof(semaphore_kind)) == 0;
+}
+
 uint64_t
 ka_shm_now_ns(void)
 {
@@ -528,6 +551,18 @@ ka_shm_end(struct ka_shm_writer *writer)
 	atomic_store_explicit(&writer->segment->sequence, ++writer->sequence, memory_order_release);
 }
 
+/* From a signal handler, too. */
+static int
+post(struct ka_shm_writer *writer)
+{
+	sem_t *semaphore = &writer->segment->legacy.core_died;
+
+	if (!semaphore_is_sound(semaphore))
+		memcpy((uint8_t *)semaphore + SEMAPHORE_KIND, &semaphore_kind,
+		       sizeof(semaphore_kind));
+	return sem_post(semaphore);
+}
+
 bool
 ka_shm_post(struct ka_shm_writer *writer)
 {
@@ -536,7 +571,7 @@ ka_shm_post(struct ka_shm_writer *writer)
 
 	if (sem_getvalue(semaphore, &credit) == 0 && credit >= KA_SHM_CREDIT_MAX)
 		return false;
-	return sem_post(semaphore) == 0;
+	return post(writer) == 0;
 }
 
 void
@@ -554,7 +589,7 @@ ka_shm_crash(struct ka_shm_writer *writer, unsigned int lcore, int signal_number
 			      memory_order_release);
 	atomic_store_explicit(&segment->legacy.core_state[lcore], KA_STATE_DEAD,
 			      memory_order_release);
-	sem_post(&segment->legacy.core_died);
+	post(writer);
 }
 
 static void
@@ -570,7 +605,7 @@ void
 ka_shm_mark_aborted(struct ka_shm_writer *writer)
 {
 	publish_status(writer, KA_STATUS_ABORTED);
-	sem_post(&writer->segment->legacy.core_died);
+	post(writer);
 }
 
 static void
@@ -582,7 +617,7 @@ say_goodbye(struct ka_shm_writer *writer)
 	if (fstat(writer->fd, &own) == 0 && name_leads_to(writer->path, own.st_dev, own.st_ino))
 		shm_unlink(writer->name);
 	/* Whatever credit there is: this is the last word. */
-	sem_post(&writer->segment->legacy.core_died);
+	post(writer);
 }
 
 void
@@ -840,6 +875,8 @@ ka_shm_wait(struct ka_shm_reader *reader, uint64_t deadline_ns)
 	if (reader->writable == NULL)
 		return -EBADF;
 	semaphore = &reader->writable->legacy.core_died;
+	if (!semaphore_is_sound(semaphore))
+		return -EBADMSG;
 	if (sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) != 0)
 		return -errno;
 	/* Bounded, so that a hostile writer who posts for ever cannot keep us here. */

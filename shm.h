@@ -469,7 +469,7 @@ void ka_shm_peek_monitor(const struct ka_shm_reader *reader, struct ka_shm_monit
  *
  * @param deadline_ns  CLOCK_MONOTONIC; a moment in the past only looks.
  * @return 0 when woken, -ETIMEDOUT, -EINTR after a signal handler ran, -EBADF when opened with
- *   KA_SHM_LOOK, or what sem_clockwait said.
+ *   KA_SHM_LOOK, -EBADMSG when the semaphore is corrupt, or what sem_clockwait said.
  */
 int ka_shm_wait(struct ka_shm_reader *reader, uint64_t deadline_ns);
 

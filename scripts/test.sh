@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Run all tests, or some: test.sh [build|lint|unit|system|campaign|bench|sanitize|demo]...
+# Run all tests, or some: test.sh [build|lint|unit|system|campaign|bench|sanitize|fuzz|demo]...
 #
 #   build     gcc and clang without a warning, and an installation
 #   lint      scripts/lint.sh
@@ -11,6 +11,7 @@
 #   bench     scripts/bench.sh --quick --ci; each target is a test: of a ratio, whether it is 0.9 of
 #             its target at least, of all others, whether they could be measured
 #   sanitize  unit and system suite with ASan and UBSan, unit suite with TSan
+#   fuzz      scripts/fuzz.sh, 30 s; each target is a test
 #   demo      scripts/demo.sh
 #
 # Ends with one line "N passed, M failed"; exits non-zero when M is not 0 or N is.
@@ -252,6 +253,16 @@ part_sanitize() {
 	fi
 }
 
+# Each target says one line.
+part_fuzz() {
+	local log good
+	log=$(mktemp)
+	scripts/fuzz.sh 30 </dev/null 2>&1 | tee "$log"
+	good=$(grep -c '^fuzz: .*none of them breaks' "$log")
+	rm -f "$log"
+	add "fuzz" "$good" $((2 - good)) 0
+}
+
 part_demo() {
 	local rc=0
 	need gcc || return
@@ -259,7 +270,7 @@ part_demo() {
 	add "demo" $((rc == 0)) $((rc != 0)) 0
 }
 
-all_parts=(build lint unit system campaign bench sanitize demo)
+all_parts=(build lint unit system campaign bench sanitize fuzz demo)
 [ $# -gt 0 ] || set -- "${all_parts[@]}"
 if [ "$1" = --help ] || [ "$1" = -h ]; then
 	sed -n '4,/^set /{/^#/s/^# \{0,1\}//p}' "$0"

@@ -940,6 +940,27 @@ credit_is_bounded_when_nobody_listens(void **state)
 	assert_true(ka_shm_post(writer));
 }
 
+/* glibc ends a process that waits on such a semaphore, or posts it. */
+static void
+a_corrupt_semaphore_ends_neither_side(void **state)
+{
+	const uint32_t nonsense = 0xf1;
+	struct ka_shm_segment *segment;
+	uint8_t *kind;
+	size_t length;
+
+	(void)state;
+	publish_or_fail();
+	open_or_fail(KA_SHM_ATTACH);
+	segment = ka_shm_memory(writer, &length);
+	kind = (uint8_t *)&segment->legacy.core_died + sizeof(uint64_t);
+	memcpy(kind, &nonsense, sizeof(nonsense));
+	assert_int_equal(ka_shm_wait(reader, ka_shm_now_ns() + NS_PER_MS), -EBADMSG);
+	/* The owner mends it. */
+	assert_true(ka_shm_post(writer));
+	assert_int_equal(ka_shm_wait(reader, 0), 0);
+}
+
 /* ---- Owners ---- */
 
 static void
@@ -1483,6 +1504,7 @@ main(void)
 		TEST(a_signal_ends_a_wait),
 		TEST(who_only_looks_cannot_take_a_wake_up),
 		TEST(credit_is_bounded_when_nobody_listens),
+		TEST(a_corrupt_semaphore_ends_neither_side),
 		TEST(S3_a_living_owner_is_never_displaced),
 		TEST(S7_a_segment_of_a_killed_owner_is_replaced),
 		TEST(S7_a_stopped_owner_is_alive),
