@@ -22,8 +22,9 @@ def _count(bench, name, argv, sent):
     out = bench.directory / f"callgrind-{next_prefix()}"
     keyboard, ours = os.pipe()
     # testpmd does not flush what it says into a pipe.
-    process = Process(["stdbuf", "--output=L", "valgrind", "--tool=callgrind", "--separate-threads=yes",
-                       f"--callgrind-out-file={out}", *argv], name=name, stdin=keyboard)
+    process = Process(["stdbuf", "--output=L", "valgrind", "--tool=callgrind", "--fair-sched=yes",
+                       "--separate-threads=yes", f"--callgrind-out-file={out}", *argv],
+                      name=name, stdin=keyboard)
     try:
         process.wait_line(r"entering main loop|Press enter to exit", 60)
         time.sleep(SECONDS)
