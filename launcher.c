@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include <rte_cycles.h>
 #include <rte_lcore.h>
 
 #include "launcher.h"
@@ -16,10 +18,26 @@ struct launcher {
 	void *argument;
 	pthread_t thread;
 	sem_t asked;
-	_Atomic bool end; /* Writer: launcher_destroy(). Before asked is posted. */
+	_Atomic bool end;	    /* Writer: launcher_destroy(). Before asked is posted. */
+	_Atomic uint64_t ready_tsc; /* Stay awake until then. The asker; 0: the thread. */
 	/* enum launcher_state. To PENDING: the asker; from it: the thread. Release/acquire. */
 	_Atomic int state;
 };
+
+/* Sleep until something is asked for; after launcher_get_ready() awake, for a while. */
+static void
+wait_until_asked(struct launcher *launcher)
+{
+	do {
+		while (rte_rdtsc() <
+		       atomic_load_explicit(&launcher->ready_tsc, memory_order_relaxed)) {
+			if (sem_trywait(&launcher->asked) == 0)
+				return;
+			/* Whoever else wants this CPU has it first. */
+			sched_yield();
+		}
+	} while (sem_wait(&launcher->asked) != 0);
+}
 
 static void *
 launch_when_asked(void *argument)
@@ -28,10 +46,14 @@ launch_when_asked(void *argument)
 	int rc;
 
 	for (;;) {
-		while (sem_wait(&launcher->asked) != 0)
-			continue;
+		wait_until_asked(launcher);
 		if (atomic_load_explicit(&launcher->end, memory_order_relaxed))
 			return NULL;
+		/* Only to be ready. */
+		if (!launcher_is_pending(launcher))
+			continue;
+		/* The CPU belongs to the lcore from here on. */
+		atomic_store_explicit(&launcher->ready_tsc, 0, memory_order_relaxed);
 		rc = rte_eal_remote_launch(launcher->function, launcher->argument, launcher->lcore);
 		atomic_store_explicit(&launcher->state, rc == 0 ? LAUNCHER_DONE : LAUNCHER_FAILED,
 				      memory_order_release);
@@ -75,6 +97,13 @@ void
 launcher_ask(struct launcher *launcher)
 {
 	atomic_store_explicit(&launcher->state, LAUNCHER_PENDING, memory_order_relaxed);
+	sem_post(&launcher->asked);
+}
+
+void
+launcher_get_ready(struct launcher *launcher, uint64_t tsc)
+{
+	atomic_store_explicit(&launcher->ready_tsc, rte_rdtsc() + tsc, memory_order_relaxed);
 	sem_post(&launcher->asked);
 }
 

@@ -12,6 +12,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <rte_launch.h>
 
@@ -36,6 +37,14 @@ struct launcher *launcher_create(unsigned int lcore, lcore_function_t *function,
 
 /** Ask for a launch; returns at once. Not while one is pending. */
 void launcher_ask(struct launcher *launcher);
+
+/**
+ * A launch may be asked for soon, and its lcore's CPU has nothing to do: wake up and stay awake, since
+ * a wake-up takes some 50 us. Gives way to whoever wants that CPU.
+ *
+ * @param tsc  for so long, in TSC ticks.
+ */
+void launcher_get_ready(struct launcher *launcher, uint64_t tsc);
 
 /** How it stands; DONE and FAILED become IDLE by being told. The asking thread only. */
 enum launcher_state launcher_look(struct launcher *launcher);

@@ -17,6 +17,13 @@
 #define BEAT_NS UINT64_C(20000)
 #define PERIOD_SHARE 5
 
+/*
+ * Between the ping that misses a worker and the one that finds it dead lies a period. Where the two
+ * are closer than this, the wake-up of who launches it is not left to the second.
+ */
+#define READY_NS UINT64_C(2000000)
+#define READY_PERIODS 2
+
 int
 revive_init(struct revive *revive, const struct revive_config *config, struct forward_lcore *worker)
 {
@@ -68,9 +75,28 @@ probe(struct revive *revive, const struct recovery_sample *sample)
 	escape_probe(revive->worker);
 }
 
+bool
+revive_has_returned(const struct revive *revive)
+{
+	return rte_eal_get_lcore_state(revive->worker->lcore) == WAIT &&
+	       !launcher_is_pending(revive->launcher);
+}
+
+/* It has left its loop, so nothing can come of its silence but a launch. */
+static void
+get_ready(const struct revive *revive)
+{
+	const uint64_t ready_ns = READY_PERIODS * revive->config->period_ns;
+
+	if (ready_ns <= READY_NS && revive_has_returned(revive))
+		launcher_get_ready(revive->launcher, ready_ns * rte_get_tsc_hz() / NS_PER_S);
+}
+
 void
 revive_note_missing(struct revive *revive)
 {
+	if (revive->first.wall_ns == 0)
+		get_ready(revive);
 	/* Anew when it has entered its loop since: two samples of its thread are compared. */
 	if (revive->first.wall_ns == 0 || (!revive->first_of_thread && has_thread(revive))) {
 		revive->first_of_thread = has_thread(revive);
@@ -85,13 +111,6 @@ revive_note_alive(struct revive *revive)
 	revive->first.wall_ns = 0;
 	revive->probed_ns = 0;
 	revive->confirm_ns = 0;
-}
-
-bool
-revive_has_returned(const struct revive *revive)
-{
-	return rte_eal_get_lcore_state(revive->worker->lcore) == WAIT &&
-	       !launcher_is_pending(revive->launcher);
 }
 
 static uint64_t
