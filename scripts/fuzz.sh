@@ -1,16 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Feed the segment's reader and the command line with what a fuzzer thinks of: fuzz.sh [SECONDS].
+# Feed the segment's reader and the command line with what a fuzzer thinks of: fuzz.sh [--keep] [SECONDS].
 #
+#   --keep   add the new inputs that reach new code to tests/fuzz/corpus
 #   SECONDS  for each target, both at once (default: 30)
 #
-# New inputs that reach new code are added to tests/fuzz/corpus; one that breaks something is left in
-# build-fuzz, and named. Exits non-zero then.
+# An input that breaks something is left in build-fuzz, and named. Exits non-zero then.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
+keep=false
+if [ "${1:-}" = --keep ]; then
+	keep=true
+	shift
+fi
 seconds=${1:-30}
 out=$top/build-fuzz
 
@@ -42,7 +47,7 @@ run() {
 		echo "fuzz: $1: broken; the input is in $out" >&2
 		return 1
 	}
-	"$out/fuzz_$1" -merge=1 "$corpus" "$found" >/dev/null 2>&1
+	! $keep || "$out/fuzz_$1" -merge=1 "$corpus" "$found" >/dev/null 2>&1
 	echo "fuzz: $1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$1.log") inputs," \
 		"none of them breaks anything"
 }

@@ -10,7 +10,8 @@
 #   campaign  scripts/campaign.sh --quick; each campaign is a test
 #   bench     scripts/bench.sh --quick --ci; each target is a test: of a ratio, whether it is 0.9 of
 #             its target at least, of all others, whether they could be measured
-#   sanitize  unit and system suite with ASan and UBSan, unit suite with TSan
+#   sanitize  unit and system suite with ASan and UBSan (of the latter, tests that wait for long or
+#             try a script only with KA_TEST_ALL=1), unit suite with TSan
 #   fuzz      scripts/fuzz.sh, 30 s; each target is a test
 #   demo      scripts/demo.sh
 #

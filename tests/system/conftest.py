@@ -38,7 +38,8 @@ waited for with wait_until(predicate, what, timeout); there are no sleeps in tes
 
 Timestamps of lines and of the segment are of one clock: time.monotonic() and CLOCK_MONOTONIC.
 A program that does not obey SIGTERM after the test, and any report of a sanitizer, is an error.
-KA_TEST_HUGE=1 takes huge pages. Programs can be started as another user: start(..., user=65534).
+KA_TEST_HUGE=1 takes huge pages. A test marked `once` does not run in a sanitized build, unless
+KA_TEST_ALL=1. Programs can be started as another user: start(..., user=65534).
 """
 
 import itertools
@@ -62,6 +63,15 @@ _made = pytest.StashKey[list]()
 def pytest_configure(config):
     if "KA_TEST_WORLD" not in os.environ:
         pytest.exit("start me as tests/system/run.sh BUILD_DIR [pytest arguments]", 2)
+
+
+def pytest_collection_modifyitems(config, items):
+    """A sanitized build takes as long as the other, and CI has a quarter of an hour for all."""
+    if os.environ.get("KA_TEST_ALL") == "1" or not Build(os.environ["KA_TEST_WORLD"]).sanitized:
+        return
+    again = [item for item in items if item.get_closest_marker("once") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in again])
+    items[:] = again
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -184,6 +184,7 @@ def test_a7_output_that_cannot_be_written_ends_it_with_a_reason(forge, agent, br
 # ---- A2, A3: what has become of the forwarder ----
 
 
+@pytest.mark.once
 def test_a2_a3_it_stays_with_the_healthy_and_gives_up_the_silent_after_12_s(forwarder, forge,
                                                                             agent):
     """The original's agent leaves with 0 after 12 s, be it of good health or of a hung monitor.

@@ -138,6 +138,7 @@ def test_collectd_sees_a_hung_worker_down_until_it_returns(forwarder, collectd, 
     assert fwd.terminate() == 0
 
 
+@pytest.mark.once
 def test_collectd_at_its_own_pace_is_told_of_each_death_that_is_held(forwarder, collectd, hook):
     """--alarm-hold: a death of some milliseconds lasts until collectd has looked; then OKAY again.
 
@@ -167,6 +168,7 @@ def test_collectd_at_its_own_pace_is_told_of_each_death_that_is_held(forwarder, 
     assert changes[:2 * deaths + 1] == ["OKAY", *["FAILURE", "OKAY"] * deaths]
 
 
+@pytest.mark.once
 def test_collectd_lives_through_20_restarts_of_the_forwarder(forwarder, collectd):
     """S1: one collectd follows 21 instances that end by SIGTERM and SIGKILL in turn.
 

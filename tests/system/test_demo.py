@@ -11,6 +11,8 @@ import pytest
 from support.network import run
 from support.segment import objects
 
+pytestmark = pytest.mark.once
+
 DEMO = Path(__file__).resolve().parents[2] / "scripts/demo.sh"
 
 

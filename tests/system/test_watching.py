@@ -419,6 +419,7 @@ DEMONSTRATION = (r"^L2FWD: demonstration: each worker leaves its loop within (\S
                  r"launch; --demo-lifetime 0 turns this off, --seed (\d+) repeats it$")
 
 
+@pytest.mark.once
 @undisturbed
 def test_w15_lifetime_0_lets_workers_live(forwarder):
     """The original's workers die at random and nothing turns it off; --demo-lifetime 0 must."""
@@ -456,6 +457,7 @@ def lives(forwarder, seed, count):
             for restart, death in zip(events[1::2], events[2::2])]
 
 
+@pytest.mark.once
 @undisturbed
 def test_w15_a_seed_repeats_the_lives(forwarder):
     """On DPDK 22.11 the original is not seeded at all; one seed must give one sequence of lives."""
