@@ -19,22 +19,6 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
 
-build() {
-	local log
-
-	"$here/setup.sh" build bench
-	log=$(mktemp)
-	if ! { [ -f "$top/build/build.ninja" ] || meson setup "$top/build" "$top"; } >"$log" 2>&1 ||
-		! ninja -C "$top/build" >>"$log" 2>&1; then
-		cat "$log" >&2
-		rm -f "$log"
-		echo "bench: the build failed; see above" >&2
-		exit 1
-	fi
-	rm -f "$log"
-	BENCH_BUILD=$top/build
-}
-
 # All programs under test stand beside each other in memory: 960 MiB. Without huge pages they are
 # compared all the same, but it is their page tables that one compares.
 pages=/sys/kernel/mm/hugepages/hugepages-2048kB
@@ -55,20 +39,16 @@ borrow_huge_pages() {
 		echo "bench: $free huge pages to be had, not $pages_wanted: going on without" >&2
 }
 
-revision() {
-	local revision
-	revision=$(git -C "$top" rev-parse --short=12 HEAD 2>/dev/null) || return 0
-	[ -z "$(git -C "$top" status --porcelain 2>/dev/null)" ] || revision+=" (changed)"
-	echo "$revision"
-}
-
 case " $* " in
 *" --table "* | *" --table="* | *" --help "* | *" -h "*)
 	exec /usr/bin/python3 -B "$top/bench" "$@"
 	;;
 esac
-[ -n "${BENCH_BUILD:-}" ] || build
-KA_BENCH_REVISION=$(revision)
+if [ -z "${BENCH_BUILD:-}" ]; then
+	"$here/build.sh" bench
+	BENCH_BUILD=$top/build
+fi
+KA_BENCH_REVISION=$("$here/revision.sh")
 export KA_BENCH_REVISION
 if [ "$(id -u)" -ne 0 ]; then
 	echo "bench: namespaces and huge pages take root: going on with sudo"

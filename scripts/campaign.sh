@@ -18,35 +18,15 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
 
-build() {
-	local log
-
-	"$here/setup.sh" build test
-	log=$(mktemp)
-	if ! { [ -f "$top/build/build.ninja" ] || meson setup "$top/build" "$top"; } >"$log" 2>&1 ||
-		! ninja -C "$top/build" >>"$log" 2>&1; then
-		cat "$log" >&2
-		rm -f "$log"
-		echo "campaign: the build failed; see above" >&2
-		exit 1
-	fi
-	rm -f "$log"
-	CAMPAIGN_BUILD=$top/build
-}
-
-revision() {
-	local revision
-	revision=$(git -C "$top" rev-parse --short=12 HEAD 2>/dev/null) || return 0
-	[ -z "$(git -C "$top" status --porcelain 2>/dev/null)" ] || revision+=" (changed)"
-	echo "$revision"
-}
-
 if [ "${1:-}" = --table ]; then
 	shift
 	exec /usr/bin/python3 -B "$top/tests/campaign/table.py" "$@"
 fi
-[ -n "${CAMPAIGN_BUILD:-}" ] || build
-KA_CAMPAIGN_REVISION=$(revision)
+if [ -z "${CAMPAIGN_BUILD:-}" ]; then
+	"$here/build.sh" test
+	CAMPAIGN_BUILD=$top/build
+fi
+KA_CAMPAIGN_REVISION=$("$here/revision.sh")
 export KA_CAMPAIGN_REVISION
 if [ "$(id -u)" -ne 0 ]; then
 	echo "campaign: namespaces and real-time priorities take root: going on with sudo"

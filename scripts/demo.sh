@@ -96,21 +96,6 @@ label() {
 	tee "$2" | sed -u "s/^/$1 | /"
 }
 
-build() {
-	local log
-
-	"$here/setup.sh" build demo hugepages
-	log=$(mktemp)
-	if ! { [ -f "$top/build/build.ninja" ] || meson setup "$top/build" "$top"; } >"$log" 2>&1 ||
-		! ninja -C "$top/build" >>"$log" 2>&1; then
-		cat "$log" >&2
-		rm -f "$log"
-		fail "the build; see above"
-	fi
-	rm -f "$log"
-	DEMO_BUILD=$top/build
-}
-
 # The CPUs that we may use, one a line.
 cpus() {
 	local list part
@@ -260,7 +245,10 @@ if [ $# -gt 0 ]; then
 fi
 awk "BEGIN { exit !($seconds + 0 > 0) }" || fail "DEMO_SECONDS must be a number above 0"
 
-[ -n "${DEMO_BUILD:-}" ] || build
+if [ -z "${DEMO_BUILD:-}" ]; then
+	"$here/build.sh" demo hugepages || fail "the build; see above"
+	DEMO_BUILD=$top/build
+fi
 if [ "$(id -u)" -ne 0 ]; then
 	say "taps and namespaces take root: going on with sudo"
 	exec sudo env DEMO_SECONDS="$seconds" DEMO_LIFETIME="$lifetime" DEMO_FAULT="$fault" DEMO_HUGE="${DEMO_HUGE:-}" \
