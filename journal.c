@@ -65,6 +65,7 @@ write_core(struct journal *journal, unsigned int lcore)
 	ka_shm_write_core(journal->writer, lcore, core, state_for_pollers(journal, core));
 }
 
+/* The load goes along, so that what its histograms count and the core's sums stay of one mind. */
 static void
 publish(struct journal *journal, const struct ka_shm_event *event)
 {
@@ -72,6 +73,7 @@ publish(struct journal *journal, const struct ka_shm_event *event)
 
 	ka_shm_begin(writer);
 	write_core(journal, event->lcore);
+	ka_shm_write_load(writer, event->lcore, &journal->load[event->lcore]);
 	ka_shm_write_monitor(writer, &journal->totals);
 	ka_shm_add_event(writer, event);
 	ka_shm_end(writer);
@@ -213,6 +215,7 @@ journal_death(struct journal *journal, const struct forward_lcore *worker, enum 
 			   (cause == KA_CAUSE_NOT_STARTED ? core->launched_ns : core->last_seen_ns);
 	note_place(worker, event);
 	journal->load[worker->lcore].detections[histogram_bucket(event->silent_ns)]++;
+	core->detections_ns += event->silent_ns;
 	core->state = KA_STATE_DEAD;
 	core->cause = cause;
 	core->died_ns = journal->now_ns;
@@ -267,6 +270,7 @@ journal_back(struct journal *journal, unsigned int lcore, bool new_life, uint64_
 
 	event.outage_ns = outage_ns;
 	journal->load[lcore].outages[histogram_bucket(outage_ns)]++;
+	core->outages_ns += outage_ns;
 	core->last_outage_ns = outage_ns;
 	core->longest_outage_ns = RTE_MAX(core->longest_outage_ns, outage_ns);
 	if (!new_life) {
@@ -283,6 +287,7 @@ journal_given_up(struct journal *journal, unsigned int lcore, const char *why, c
 {
 	struct ka_shm_event event = event_of(journal, lcore, KA_EVENT_GIVEN_UP);
 
+	journal->core[lcore].given_up_ns = journal->now_ns;
 	event.cause = journal->core[lcore].cause;
 	publish(journal, &event);
 	RTE_LOG(ERR, L2FWD, "core %u is given up: %s; %s\n", lcore, why, ports);

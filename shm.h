@@ -79,9 +79,12 @@
 /** "KAhm SEG" in memory order on a little-endian machine; also tells a foreign byte order. */
 #define KA_SHM_MAGIC UINT64_C(0x474553206d68414b)
 
-/** A reader accepts its own major version only; minor versions add to reserved space. */
+/**
+ * A reader accepts its own major version only; minor versions add to reserved space. Minor version 2
+ * added given_up_ns, outages_ns and detections_ns of the core records: 0 before.
+ */
 #define KA_SHM_VERSION_MAJOR 1
-#define KA_SHM_VERSION_MINOR 1
+#define KA_SHM_VERSION_MINOR 2
 
 /** States of a core. The numbers are those of enum rte_keepalive_state (rte_keepalive.h). */
 enum ka_state {
@@ -189,7 +192,10 @@ struct ka_shm_core {
 	uint64_t recoveries;	 /**< Times it moved again by itself after a death. */
 	uint64_t last_outage_ns; /**< Last heartbeat before, to first one after, the last outage. */
 	uint64_t longest_outage_ns; /**< The longest of these. */
-	uint64_t reserved[6];	    /**< 0. */
+	uint64_t given_up_ns;	    /**< When it was given up, for ever; 0 = it is not. */
+	uint64_t outages_ns;	    /**< Sum of all outages: those that its load record counts. */
+	uint64_t detections_ns;	    /**< Sum of all detections, the same. */
+	uint64_t reserved[3];	    /**< 0. */
 };
 
 /** One event. Event number n lies in slot (n - 1) % KA_SHM_EVENTS. */
@@ -217,8 +223,8 @@ struct ka_shm_crash {
 };
 
 /**
- * What a core's loop does. Writer: main lcore, twice a second. Readers: all. Counts since the start;
- * histograms as in histogram.h.
+ * What a core's loop does. Writer: main lcore, twice a second, and with each event of the core.
+ * Readers: all. Counts since the start; histograms as in histogram.h.
  */
 struct ka_shm_load {
 	uint64_t looked_ns;		     /**< When it was read off; 0 = never. */

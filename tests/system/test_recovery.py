@@ -372,7 +372,8 @@ def test_w12_a_worker_that_dies_again_and_again_is_given_up(forwarder):
     # Three within the budget, five with pauses.
     now = segment.snapshot()
     assert (now.monitor.deaths, now.monitor.restarts) == (9, 8)
-    segment.wait(lambda now: now.core[1].state == State.GONE, "it to be gone")
+    gone = segment.wait(lambda now: now.core[1].state == State.GONE, "it to be gone").core[1]
+    assert gone.given_up_ns == segment.events(Kind.GIVEN_UP)[0].time_ns >= gone.died_ns
     assert fwd.terminate() == 0
 
 

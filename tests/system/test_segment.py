@@ -84,7 +84,7 @@ def test_s2_the_segment_says_who_made_it_and_how_to_read_it(forwarder, build, st
     segment = fwd.segment()
     first = segment.wait(lambda now: now.core[2].last_seen_ns != 0, "a heartbeat")
     identity = first.identity
-    assert (identity.magic, identity.version_major, identity.version_minor) == (MAGIC, 1, 1)
+    assert (identity.magic, identity.version_major, identity.version_minor) == (MAGIC, 1, 2)
     assert identity.size == os.stat(segment.path).st_size == SIZE
     assert (identity.pid, identity.main_lcore) == (fwd.pid, 5)
     assert identity.period_ns == 2_500_000
@@ -410,7 +410,12 @@ def check_snapshot(snapshot, now_ns):
         assert snapshot.legacy.core_state[lcore] == core.state
         assert snapshot.legacy.core_last_seen_times[lcore] == core.last_seen_tsc
         assert core.restarts + core.recoveries <= core.deaths <= monitor.deaths, core
-        assert core.last_outage_ns <= core.longest_outage_ns, core
+        assert core.last_outage_ns <= core.longest_outage_ns <= core.outages_ns, core
+        for histogram, total_ns in ((snapshot.load[lcore].outages, core.outages_ns),
+                                    (snapshot.load[lcore].detections, core.detections_ns)):
+            least = sum(number << bucket for bucket, number in enumerate(histogram))
+            assert least <= total_ns <= 2 * least, (list(histogram), core)
+        assert sum(snapshot.load[lcore].detections) == core.deaths
         assert (core.deaths == 0) == (core.died_ns == 0) == (core.cause == Cause.NONE), core
         assert max(core.last_seen_ns, core.died_ns, core.launched_ns) <= now_ns, (core, now_ns)
         own = [event for event in events if event.lcore == lcore and event.kind == Kind.DEATH]

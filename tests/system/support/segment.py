@@ -87,7 +87,7 @@ class _Record(ctypes.LittleEndianStructure):
 
 def _fields(text):
     types = {"u64": ctypes.c_uint64, "i64": ctypes.c_int64, "u32": ctypes.c_uint32,
-             "str32": ctypes.c_char * 32, "r6": ctypes.c_uint64 * 6,
+             "str32": ctypes.c_char * 32, "r6": ctypes.c_uint64 * 6, "r3": ctypes.c_uint64 * 3,
              "histogram": ctypes.c_uint64 * BUCKETS, "ports": ctypes.c_uint16 * MAX_PORTS}
     return [(name, types[kind]) for name, kind in (field.split(":") for field in text.split())]
 
@@ -113,7 +113,8 @@ class Monitor(_Record):
 class Core(_Record):
     _fields_ = _fields("state:u32 cause:u32 launched_ns:u64 last_seen_ns:u64 last_seen_tsc:u64 "
                        "died_ns:u64 deaths:u64 restarts:u64 recoveries:u64 last_outage_ns:u64 "
-                       "longest_outage_ns:u64 reserved:r6")
+                       "longest_outage_ns:u64 given_up_ns:u64 outages_ns:u64 detections_ns:u64 "
+                       "reserved:r3")
 
 
 class Event(_Record):
