@@ -50,7 +50,7 @@ look_begin(struct look *look, const char *name, struct text_refusal *refusal)
 	status->owner = STATUS_RUNS;
 	status->legacy = ka_shm_is_legacy(reader);
 	status->identity = *ka_shm_identity(reader);
-	now_ns = ka_shm_now_ns();
+	now_ns = status->now_ns = ka_shm_now_ns();
 	(void)ka_shm_snapshot(reader, &status->snapshot);
 	report_pulse_start(&look->pulse, status->snapshot.monitor.ticks,
 			   status->legacy ? now_ns : status->snapshot.monitor.beat_ns, now_ns);
@@ -160,6 +160,15 @@ look_once(struct look *look, const char *name, struct text_refusal *refusal)
 	refusal->error = status->owner == STATUS_STOPPED ? -ENOENT : -EOWNERDEAD;
 	refusal->owner_pid = (pid_t)status->identity.pid;
 	return false;
+}
+
+bool
+look_glance(struct look *look, const char *name, struct text_refusal *refusal)
+{
+	if (!look_begin(look, name, refusal))
+		return false;
+	look_end(look);
+	return true;
 }
 
 void

@@ -3,7 +3,7 @@
 #ifndef KA_AGENT_LOOK_H
 #define KA_AGENT_LOOK_H
 
-/* Looking at a segment without attaching to it, for --status and --top: beside any agent. */
+/* Looking at a segment without attaching to it, for --status, --top and --check: beside any agent. */
 
 #include <stdbool.h>
 
@@ -48,6 +48,15 @@ void look_take(struct look *look);
  * @return as look_find(); also false when the owner ended meanwhile.
  */
 bool look_once(struct look *look, const char *name, struct text_refusal *refusal);
+
+/**
+ * Take one look and judge nothing, in 50 ms at most: name, identity, now_ns and snapshot of
+ * look->status are filled. now_ns was read before the snapshot: time lost in between is not held
+ * against the monitor.
+ *
+ * @return as look_find().
+ */
+bool look_glance(struct look *look, const char *name, struct text_refusal *refusal);
 
 /** Close the segment. What was seen last stays. */
 void look_end(struct look *look);

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "../shm.h"
+#include "check.h"
 #include "look.h"
 #include "options.h"
 #include "report.h"
@@ -517,6 +518,31 @@ show_top(const struct agent_options *options)
 	return CODE_INTERNAL;
 }
 
+/* --check: one line on stdout, whatever there is to say, and the verdict as exit code. */
+static enum code
+show_check(const struct agent_options *options)
+{
+	static struct look look; /* Too big for a stack frame. */
+	struct text_refusal refusal;
+	char line[CHECK_LINE_MAX + 1], why[TEXT_REFUSAL_MAX];
+	enum check_verdict verdict = CHECK_NOTHING;
+	enum code printed;
+
+	if (look_glance(&look, options->name, &refusal)) {
+		const uint64_t period_ns = look.status.identity.period_ns;
+
+		verdict = check_write(line, &look.status,
+				      options->max_age_ns != 0 ? options->max_age_ns :
+								 check_default_age_ns(period_ns));
+	} else {
+		text_refusal(why, &refusal, options);
+		check_write_nothing(line, refusal.error, why);
+	}
+	strcat(line, "\n");
+	printed = print_and_leave(line);
+	return printed == CODE_STOPPED ? (enum code)verdict : printed;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -544,6 +570,8 @@ main(int argc, char *argv[])
 		return (int)show_status(&agent.options);
 	case AGENT_TOP:
 		return (int)show_top(&agent.options);
+	case AGENT_CHECK:
+		return (int)show_check(&agent.options);
 	case AGENT_WATCH:
 		break;
 	}

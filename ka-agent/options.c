@@ -6,7 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../number.h"
 #include "options.h"
+
+/* Longest --max-age: a day. */
+#define MAX_AGE_MAX_MS 86400000
+#define NS_PER_MS UINT64_C(1000000)
 
 /** What every complaint ends with. */
 #define SEE_HELP "see ka-agent --help"
@@ -16,15 +21,19 @@
 
 /* Options without a letter. */
 enum {
-	OPTION_STATUS = 256,
+	OPTION_CHECK = 256,
+	OPTION_MAX_AGE,
+	OPTION_STATUS,
 	OPTION_TOP,
 };
 
 /* In the order of the alphabet. */
 static const struct option option_table[] = {
+	{ "check", no_argument, NULL, OPTION_CHECK },
 	{ "file-prefix", required_argument, NULL, 'f' },
 	{ "follow", no_argument, NULL, 'F' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "max-age", required_argument, NULL, OPTION_MAX_AGE },
 	{ "shm-name", required_argument, NULL, 'n' },
 	{ "status", no_argument, NULL, OPTION_STATUS },
 	{ "top", no_argument, NULL, OPTION_TOP },
@@ -55,7 +64,12 @@ static const char usage[] =
 	"  -v, --verbose             after each line, tell the cause of every death, its outage\n"
 	"                            in ms, restarts and recoveries (default: off)\n"
 	"\n"
-	"Looking (beside any agent; without -F and -v, and one of the two):\n"
+	"Looking (beside any agent; without -F and -v, and one of the three):\n"
+	"      --check               answer a probe: one line, and an exit code below, within 50 ms\n"
+	"      --max-age MS          with --check: a heartbeat older than MS milliseconds, decimals\n"
+	"                            allowed, up to a day, is too old: that of the monitor, and\n"
+	"                            that of a dead core which was launched again (default: 200,\n"
+	"                            or 9 check periods if longer)\n"
 	"      --status              print a table once: what each core does, how it died, what\n"
 	"                            the turns of its loop take, and exit\n"
 	"      --top                 the same on the terminal, refreshed every second: q ends it,\n"
@@ -67,12 +81,14 @@ static const char usage[] =
 	"\n"
 	"Exit codes:\n"
 	"  0  l2fwd-keepalive has stopped in good order, or the agent got SIGINT or SIGTERM;\n"
-	"     the table was printed, or --top was ended\n"
-	"  1  an error in the agent itself, such as output that cannot be written\n"
+	"     the table was printed, or --top was ended; with --check: all is well\n"
+	"  1  an error in the agent itself, such as output that cannot be written;\n"
+	"     with --check: a core is dead or given up\n"
 	"  2  wrong usage\n"
 	"  3  nothing to watch, or what was watched has died\n"
 	"  4  l2fwd-keepalive lives but has stalled for 12 s (or 9 check periods if longer);\n"
-	"     with --status: its monitor does not tick (for 200 ms, or 9 check periods)\n";
+	"     with --status: its monitor does not tick (for 200 ms, or 9 check periods);\n"
+	"     with --check: nor for --max-age\n";
 
 const char *
 agent_options_usage(void)
@@ -147,12 +163,19 @@ settle_name(struct agent_options *options, char error[AGENT_ERROR_MAX])
 	return AGENT_RUN;
 }
 
+static const char *
+view_name(enum agent_view view)
+{
+	return view == AGENT_STATUS ? "--status" : view == AGENT_TOP ? "--top" : "--check";
+}
+
 /* Take a choice of what to do; there is one at most, and it is not to watch. */
 static enum agent_action
 choose_view(struct agent_options *options, enum agent_view view, char error[AGENT_ERROR_MAX])
 {
 	if (options->view != AGENT_WATCH && options->view != view)
-		return refuse(error, "--status and --top do not go together; give one of them");
+		return refuse(error, "%s and %s do not go together; give one of them",
+			      view_name(options->view), view_name(view));
 	options->view = view;
 	return AGENT_RUN;
 }
@@ -160,11 +183,36 @@ choose_view(struct agent_options *options, enum agent_view view, char error[AGEN
 static enum agent_action
 check_view(const struct agent_options *options, char error[AGENT_ERROR_MAX])
 {
+	if (options->max_age_ns != 0 && options->view != AGENT_CHECK)
+		return refuse(error, "--max-age is for --check only; " SEE_HELP);
 	if (options->view == AGENT_WATCH || (!options->follow && !options->verbose))
 		return AGENT_RUN;
-	return refuse(error, "%s shows a table and does not watch: leave out %s; " SEE_HELP,
-		      options->view == AGENT_STATUS ? "--status" : "--top",
-		      options->follow ? "-F/--follow" : "-v/--verbose");
+	return refuse(error, "%s only looks and does not watch: leave out %s; " SEE_HELP,
+		      view_name(options->view), options->follow ? "-F/--follow" : "-v/--verbose");
+}
+
+static enum agent_action
+read_max_age(struct agent_options *options, const char *value, char error[AGENT_ERROR_MAX])
+{
+	const char *end = value;
+
+	if (number_take_time(&end, NS_PER_MS, MAX_AGE_MAX_MS * NS_PER_MS, &options->max_age_ns) !=
+		    NUMBER_OK ||
+	    *end != '\0' || options->max_age_ns == 0)
+		return refuse(error,
+			      "--max-age %." SHOWN_MAX
+			      "s: not a number of milliseconds above 0 and "
+			      "up to %d, with six decimals at most; " SEE_HELP,
+			      value, MAX_AGE_MAX_MS);
+	return AGENT_RUN;
+}
+
+static enum agent_view
+view_of(int option)
+{
+	return option == OPTION_STATUS ? AGENT_STATUS :
+	       option == OPTION_TOP    ? AGENT_TOP :
+					 AGENT_CHECK;
 }
 
 enum agent_action
@@ -195,10 +243,14 @@ agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 			break;
 		case 'V':
 			return AGENT_VERSION;
+		case OPTION_MAX_AGE:
+			if (read_max_age(options, optarg, error) == AGENT_ERROR)
+				return AGENT_ERROR;
+			break;
+		case OPTION_CHECK:
 		case OPTION_STATUS:
 		case OPTION_TOP:
-			if (choose_view(options, c == OPTION_TOP ? AGENT_TOP : AGENT_STATUS,
-					error) == AGENT_ERROR)
+			if (choose_view(options, view_of(c), error) == AGENT_ERROR)
 				return AGENT_ERROR;
 			break;
 		default:

@@ -25,6 +25,7 @@ enum agent_view {
 	AGENT_WATCH,  /**< Attach, and say each death. */
 	AGENT_STATUS, /**< Look once and print a table. */
 	AGENT_TOP,    /**< Look again and again, with the table on the terminal. */
+	AGENT_CHECK,  /**< Look once and answer a probe. */
 };
 
 /** Everything that the command line said; defaults where it said nothing. */
@@ -34,7 +35,8 @@ struct agent_options {
 	const char *file_prefix;	/**< -f as given; NULL = not given. Points into argv. */
 	bool follow;			/**< -F */
 	bool verbose;			/**< -v */
-	enum agent_view view;		/**< --status, --top. */
+	enum agent_view view;		/**< --status, --top, --check. */
+	uint64_t max_age_ns;		/**< --max-age; 0 = not given. */
 };
 
 /**

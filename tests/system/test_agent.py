@@ -605,14 +605,17 @@ def test_a_signal_ends_it_with_0_whatever_it_does(forge, agent, number):
     ["-n", "/"], ["-n", "/.."], ["-n", "/" + "n" * 200], ["-f", ""], ["-f", "a/b"],
     ["-f", "p" * 200], ["-n", "/a", "-f", "b"], ["--follow=yes"], ["operand"], ["-v", "--", "/a"],
     ["--status", "--top"], ["--top", "--status"], ["--status", "-v"], ["--top", "-F"],
-    ["--status=1"],
+    ["--status=1"], ["--check", "--status"], ["--top", "--check"], ["--check", "-v"],
+    ["--max-age", "5"], ["--check", "--max-age", "0"], ["--check", "--max-age", "86400001"],
+    ["--check", "--max-age", "1.5ms"], ["--check", "--max-age", "0.0000001"],
 ], ids=" ".join)
 def test_a_wrong_usage_gets_one_line_and_2(agent, args):
     """The line names what is wrong, and nothing is watched."""
     wrong = agent(args)
     assert wrong.wait_exit() == 2, wrong.report()
     complaint = only_complaint(wrong)
-    assert complaint.startswith("ka-agent: ") and (args[-1][:50] or "-") in complaint, complaint
+    assert complaint.startswith("ka-agent: "), complaint
+    assert (args[-1][:50] or "-") in complaint or "--max-age" in complaint, complaint
 
 
 def test_help_and_version_are_on_stdout(agent):
@@ -621,7 +624,7 @@ def test_help_and_version_are_on_stdout(agent):
         told = agent(args)
         assert told.wait_exit() == 0 and told.raw("stderr") == b""
         for option in ("-f, --file-prefix", "-F, --follow", "-h, --help", "-n, --shm-name",
-                       "  --status  ", "  --top  ", "-v, --verbose", "-V, --version"):
+                       "  --check  ", "  --max-age MS  ", "  --status  ", "  --top  ", "-v, --verbose", "-V, --version"):
             assert option in told.text()
         assert [int(line.match[1]) for line in told.lines(r"^  (\d)  \w")] == [0, 1, 2, 3, 4]
     for option in ("-V", "--version"):
