@@ -112,20 +112,24 @@ look_judge(struct look *look)
 
 /*
  * A copy that caught the writer in the middle of a change serves as well (-EAGAIN): each figure by
- * itself is right, and a person reads them.
+ * itself is right.
  */
 void
-look_take(struct look *look)
+look_read(struct status *status, const struct ka_shm_reader *reader)
 {
-	struct status *status = &look->status;
-
 	status->now_ns = ka_shm_now_ns();
-	(void)ka_shm_snapshot(look->reader, &status->snapshot);
+	(void)ka_shm_snapshot(reader, &status->snapshot);
 	if (status->legacy)
 		return;
 	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++)
 		if (status_has_core(status, lcore))
-			(void)ka_shm_read_load(look->reader, lcore, &status->load[lcore]);
+			(void)ka_shm_read_load(reader, lcore, &status->load[lcore]);
+}
+
+void
+look_take(struct look *look)
+{
+	look_read(&look->status, look->reader);
 }
 
 /* A monitor that seems to have stalled gets a second look: perhaps we did not run ourselves. */

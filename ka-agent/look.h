@@ -39,6 +39,9 @@ bool look_begin(struct look *look, const char *name, struct text_refusal *refusa
  */
 bool look_judge(struct look *look);
 
+/** Read now_ns, snapshot and loads, by what status->legacy says the segment is. */
+void look_read(struct status *status, const struct ka_shm_reader *reader);
+
 /** Read all that the table shows into status. */
 void look_take(struct look *look);
 

@@ -16,6 +16,7 @@
 #include "../shm.h"
 #include "check.h"
 #include "look.h"
+#include "metrics_file.h"
 #include "options.h"
 #include "outlets.h"
 #include "status.h"
@@ -43,6 +44,8 @@ struct agent {
 	int64_t last_pid;	     /**< The last instance watched, to be known again when only */
 	uint64_t last_created_ns;    /**< its leftover is there. */
 	struct watch watch;
+	struct metrics_file *metrics; /**< --metrics; NULL = not asked for. */
+	int metrics_error;	      /**< What was said of it last. */
 };
 
 static atomic_bool quit;
@@ -87,6 +90,49 @@ complain(const char *what)
 		if ((unsigned char)*c < ' ')
 			*c = '?';
 	fprintf(stderr, "ka-agent: %s\n", line);
+}
+
+/* ---- Metrics ---- */
+
+/* Say why there are none, once. Watching goes on: it is what the agent is for. */
+static void
+complain_of_metrics(struct agent *agent, int error)
+{
+	char why[TEXT_REFUSAL_MAX];
+
+	if (error != 0 && error != agent->metrics_error) {
+		snprintf(why, sizeof(why), "cannot write --metrics %s: %s", agent->options.metrics,
+			 strerror(-error));
+		complain(why);
+	}
+	agent->metrics_error = error;
+}
+
+static bool
+open_metrics(struct agent *agent)
+{
+	const struct agent_options *options = &agent->options;
+
+	if (options->metrics != NULL)
+		complain_of_metrics(agent, metrics_file_open(&agent->metrics, options->metrics,
+							     options->name));
+	return agent->metrics_error == 0;
+}
+
+/* Have the file written if it is due. state: of the watch; at_once: it has just ended. */
+static void
+refresh_metrics(struct agent *agent, enum watch_state state, bool at_once)
+{
+	struct status *status;
+
+	if (agent->metrics == NULL)
+		return;
+	complain_of_metrics(agent, metrics_file_error(agent->metrics));
+	status = metrics_file_due(agent->metrics, ka_shm_now_ns(), at_once);
+	if (status == NULL)
+		return;
+	watch_look(&agent->watch, state, status);
+	metrics_file_hand_over(agent->metrics);
 }
 
 /* ---- Attaching ---- */
@@ -178,8 +224,10 @@ watch_instance(struct agent *agent)
 	enum watch_state state = WATCH_GOES_ON;
 	char why[128];
 
-	while (state == WATCH_GOES_ON && !must_quit() && agent->outlets.error == 0)
+	while (state == WATCH_GOES_ON && !must_quit() && agent->outlets.error == 0) {
+		refresh_metrics(agent, state, false);
 		state = watch_turn(watch);
+	}
 	if (state == WATCH_GOES_ON)
 		watch_say_rest(watch);
 	if (state == WATCH_FAILED) {
@@ -187,6 +235,7 @@ watch_instance(struct agent *agent)
 			 strerror(-watch->error));
 		complain(why);
 	}
+	refresh_metrics(agent, state, true);
 	watch_end(watch);
 	return code_of(state);
 }
@@ -200,8 +249,10 @@ run(struct agent *agent)
 	do {
 		if (attach(agent))
 			code = watch_instance(agent);
-		else if (agent->options.follow)
+		else if (agent->options.follow) {
+			refresh_metrics(agent, WATCH_STOPPED, false);
 			pause_slice();
+		}
 	} while (agent->options.follow && code != CODE_INTERNAL && agent->outlets.error == 0 &&
 		 !must_quit());
 	return agent->options.follow && must_quit() ? CODE_STOPPED : code;
@@ -329,7 +380,10 @@ main(int argc, char *argv[])
 	case AGENT_WATCH:
 		break;
 	}
+	if (!open_metrics(&agent))
+		return CODE_INTERNAL;
 	outlets_open(&agent.outlets, &agent.options);
 	code = run(&agent);
+	complain_of_metrics(&agent, metrics_file_close(agent.metrics));
 	return (int)check_output(agent.outlets.error, code);
 }

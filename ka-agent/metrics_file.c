@@ -23,6 +23,7 @@
 
 struct metrics_file {
 	const char *path;
+	uint64_t due_ns; /* The agent's: when the next text is due. */
 	char temporary[PATH_MAX + 32];
 	pthread_t thread;
 	sem_t handed_over; /* Posted by the agent: there is something to write, or the end. */
@@ -161,9 +162,14 @@ metrics_file_open(struct metrics_file **file, const char *path, const char *name
 }
 
 struct status *
-metrics_file_next(struct metrics_file *file)
+metrics_file_due(struct metrics_file *file, uint64_t now_ns, bool at_once)
 {
-	return atomic_load_explicit(&file->busy, memory_order_acquire) ? NULL : &file->status;
+	if (now_ns < file->due_ns && !at_once)
+		return NULL;
+	if (atomic_load_explicit(&file->busy, memory_order_acquire))
+		return NULL;
+	file->due_ns = now_ns + METRICS_FILE_INTERVAL_NS;
+	return &file->status;
 }
 
 void

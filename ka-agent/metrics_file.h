@@ -15,6 +15,9 @@
 
 #include "status.h"
 
+/** Time between two texts. Scrapes are further apart, and the counters lose nothing. */
+#define METRICS_FILE_INTERVAL_NS UINT64_C(1000000000)
+
 /** Opaque. */
 struct metrics_file;
 
@@ -31,10 +34,12 @@ int metrics_file_open(struct metrics_file **file, const char *path, const char *
 /**
  * Where to put what was seen, for the next text. Call metrics_file_hand_over() then.
  *
- * @return what the last text was made of; NULL while that one is still being written: this one is
- *   left out then.
+ * @param now_ns  CLOCK_MONOTONIC.
+ * @param at_once  whether it is due before its time: there is something that must not wait.
+ * @return what the last text was made of; NULL when none is due, one a METRICS_FILE_INTERVAL_NS, or
+ *   while the last one is still being written.
  */
-struct status *metrics_file_next(struct metrics_file *file);
+struct status *metrics_file_due(struct metrics_file *file, uint64_t now_ns, bool at_once);
 
 /** Have the thread write it. Never waits. */
 void metrics_file_hand_over(struct metrics_file *file);

@@ -23,6 +23,7 @@
 enum {
 	OPTION_CHECK = 256,
 	OPTION_MAX_AGE,
+	OPTION_METRICS,
 	OPTION_STATUS,
 	OPTION_TOP,
 };
@@ -34,6 +35,7 @@ static const struct option option_table[] = {
 	{ "follow", no_argument, NULL, 'F' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "max-age", required_argument, NULL, OPTION_MAX_AGE },
+	{ "metrics", required_argument, NULL, OPTION_METRICS },
 	{ "shm-name", required_argument, NULL, 'n' },
 	{ "status", no_argument, NULL, OPTION_STATUS },
 	{ "top", no_argument, NULL, OPTION_TOP },
@@ -61,10 +63,12 @@ static const char usage[] =
 	"Watching:\n"
 	"  -F, --follow              go on with the next instance after the end of one, and wait\n"
 	"                            for the first if there is none yet (default: off)\n"
+	"      --metrics FILE        for Prometheus: once a second, replace FILE by all figures, as\n"
+	"                            text for node_exporter's textfile collector (default: off)\n"
 	"  -v, --verbose             after each line, tell the cause of every death, its outage\n"
 	"                            in ms, restarts and recoveries (default: off)\n"
 	"\n"
-	"Looking (beside any agent; without -F and -v, and one of the three):\n"
+	"Looking (beside any agent; one of the three, without the options of watching):\n"
 	"      --check               answer a probe: one line, and an exit code below, within 50 ms\n"
 	"      --max-age MS          with --check: a heartbeat older than MS milliseconds, decimals\n"
 	"                            allowed, up to a day, is too old: that of the monitor, and\n"
@@ -180,15 +184,27 @@ choose_view(struct agent_options *options, enum agent_view view, char error[AGEN
 	return AGENT_RUN;
 }
 
+/* One that only makes sense for who watches; NULL if none is given. */
+static const char *
+watching_option(const struct agent_options *options)
+{
+	return options->follow		? "-F/--follow" :
+	       options->verbose		? "-v/--verbose" :
+	       options->metrics != NULL ? "--metrics" :
+					  NULL;
+}
+
 static enum agent_action
 check_view(const struct agent_options *options, char error[AGENT_ERROR_MAX])
 {
 	if (options->max_age_ns != 0 && options->view != AGENT_CHECK)
 		return refuse(error, "--max-age is for --check only; " SEE_HELP);
-	if (options->view == AGENT_WATCH || (!options->follow && !options->verbose))
+	if (options->metrics != NULL && options->metrics[0] == '\0')
+		return refuse(error, "--metrics is empty: give a file; " SEE_HELP);
+	if (options->view == AGENT_WATCH || watching_option(options) == NULL)
 		return AGENT_RUN;
 	return refuse(error, "%s only looks and does not watch: leave out %s; " SEE_HELP,
-		      view_name(options->view), options->follow ? "-F/--follow" : "-v/--verbose");
+		      view_name(options->view), watching_option(options));
 }
 
 static enum agent_action
@@ -246,6 +262,9 @@ agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 		case OPTION_MAX_AGE:
 			if (read_max_age(options, optarg, error) == AGENT_ERROR)
 				return AGENT_ERROR;
+			break;
+		case OPTION_METRICS:
+			options->metrics = optarg;
 			break;
 		case OPTION_CHECK:
 		case OPTION_STATUS:

@@ -35,6 +35,7 @@ struct agent_options {
 	const char *file_prefix;	/**< -f as given; NULL = not given. Points into argv. */
 	bool follow;			/**< -F */
 	bool verbose;			/**< -v */
+	const char *metrics;		/**< --metrics; NULL = not given. Points into argv. */
 	enum agent_view view;		/**< --status, --top, --check. */
 	uint64_t max_age_ns;		/**< --max-age; 0 = not given. */
 };

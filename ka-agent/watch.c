@@ -193,6 +193,38 @@ watch_turn(struct watch *watch)
 	return watch->legacy ? look_at_original(watch) : look_at_owner(watch);
 }
 
+static enum status_owner
+owner_of(const struct watch *watch, enum watch_state state)
+{
+	switch (state) {
+	case WATCH_GOES_ON:
+		return watch->pulse.stalled ? STATUS_STALLED : STATUS_RUNS;
+	case WATCH_STOPPED:
+		return STATUS_STOPPED;
+	case WATCH_DIED:
+		return STATUS_DIED;
+	case WATCH_GAVE_UP:
+	case WATCH_FAILED:
+		break;
+	}
+	return STATUS_STALLED;
+}
+
+void
+watch_look(const struct watch *watch, enum watch_state state, struct status *status)
+{
+	if (watch->reader == NULL) {
+		if (status->owner == STATUS_RUNS || status->owner == STATUS_STALLED)
+			status->owner = STATUS_STOPPED;
+		return;
+	}
+	status->name = watch->options->name;
+	status->legacy = watch->legacy;
+	status->identity = *ka_shm_identity(watch->reader);
+	status->owner = owner_of(watch, state);
+	look_read(status, watch->reader);
+}
+
 void
 watch_say_rest(struct watch *watch)
 {

@@ -15,6 +15,7 @@
 
 #include "outlets.h"
 #include "report.h"
+#include "status.h"
 #include "text.h"
 
 /** How a watch stands. */
@@ -60,6 +61,16 @@ bool watch_begin(struct watch *watch, const struct agent_options *options, struc
 
 /** Wait for a death or the end of a slice, and say what there is to say. */
 enum watch_state watch_turn(struct watch *watch);
+
+/**
+ * Put all that is to be seen of the instance into a status. Waits for nothing but the quiet moment of
+ * a writer: ka_shm_snapshot().
+ *
+ * @param status  name is filled and all else; when nothing is watched only owner changes: it has
+ *   ended, if there was one.
+ * @param state  what the last turn returned.
+ */
+void watch_look(const struct watch *watch, enum watch_state state, struct status *status);
 
 /** Say what the monitor has counted and was not said yet: the agent was told to end. */
 void watch_say_rest(struct watch *watch);
