@@ -26,6 +26,9 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
+/* Time for the programs of --exec to end in after the agent was told to. */
+#define QUIT_PATIENCE_NS NS_PER_S
+
 /** The exit codes that the usage text promises. */
 enum code {
 	CODE_STOPPED = 0,
@@ -48,21 +51,22 @@ struct agent {
 	int metrics_error;	      /**< What was said of it last. */
 };
 
-static atomic_bool quit;
-static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "stored by a signal handler");
+/* How often the agent was told to end. */
+static atomic_int nb_signals;
+static_assert(ATOMIC_INT_LOCK_FREE == 2, "stored by a signal handler");
 
 static void
 on_signal(int number)
 {
 	(void)number;
-	/* Relaxed: a flag alone, nothing is handed over by it. */
-	atomic_store_explicit(&quit, true, memory_order_relaxed);
+	/* Relaxed: a number alone, nothing is handed over by it. */
+	atomic_fetch_add_explicit(&nb_signals, 1, memory_order_relaxed);
 }
 
 static bool
 must_quit(void)
 {
-	return atomic_load_explicit(&quit, memory_order_relaxed);
+	return atomic_load_explicit(&nb_signals, memory_order_relaxed) != 0;
 }
 
 /* Without SA_RESTART: a signal ends the wait for deaths, and a write that blocks. */
@@ -90,6 +94,18 @@ complain(const char *what)
 		if ((unsigned char)*c < ' ')
 			*c = '?';
 	fprintf(stderr, "ka-agent: %s\n", line);
+}
+
+/* Sleep; a signal ends it. */
+static void
+pause_until(uint64_t end_ns)
+{
+	struct timespec end = {
+		.tv_sec = (time_t)(end_ns / NS_PER_S),
+		.tv_nsec = (long)(end_ns % NS_PER_S),
+	};
+
+	(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
 }
 
 /* ---- Metrics ---- */
@@ -133,6 +149,40 @@ refresh_metrics(struct agent *agent, enum watch_state state, bool at_once)
 		return;
 	watch_look(&agent->watch, state, status);
 	metrics_file_hand_over(agent->metrics);
+}
+
+/* ---- Programs beside ---- */
+
+/* See to them, and say what went wrong. */
+static void
+see_to_outlets(struct agent *agent)
+{
+	char line[HOOK_COMPLAINT_MAX];
+
+	outlets_turn(&agent->outlets);
+	if (outlets_complaint(&agent->outlets, line))
+		complain(line);
+}
+
+/*
+ * Give what still runs or waits the time that it has; a signal that came before or comes now cuts
+ * that short.
+ */
+static void
+end_outlets(struct agent *agent)
+{
+	const uint64_t patience_ns = must_quit() ? QUIT_PATIENCE_NS : 2 * HOOK_LIMIT_NS;
+	const uint64_t end_ns = ka_shm_now_ns() + patience_ns;
+	const int signals = atomic_load_explicit(&nb_signals, memory_order_relaxed);
+
+	while (outlets_deadline_ns(&agent->outlets) != UINT64_MAX && ka_shm_now_ns() < end_ns &&
+	       atomic_load_explicit(&nb_signals, memory_order_relaxed) == signals) {
+		pause_until(outlets_deadline_ns(&agent->outlets));
+		see_to_outlets(agent);
+	}
+	outlets_kill(&agent->outlets);
+	see_to_outlets(agent);
+	outlets_close(&agent->outlets);
 }
 
 /* ---- Attaching ---- */
@@ -186,19 +236,6 @@ attach(struct agent *agent)
 
 /* ---- The whole ---- */
 
-/* Sleep for a slice; a signal ends it. */
-static void
-pause_slice(void)
-{
-	uint64_t end_ns = ka_shm_now_ns() + REPORT_SLICE_NS;
-	struct timespec end = {
-		.tv_sec = (time_t)(end_ns / NS_PER_S),
-		.tv_nsec = (long)(end_ns % NS_PER_S),
-	};
-
-	(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
-}
-
 static enum code
 code_of(enum watch_state state)
 {
@@ -226,6 +263,7 @@ watch_instance(struct agent *agent)
 
 	while (state == WATCH_GOES_ON && !must_quit() && agent->outlets.error == 0) {
 		refresh_metrics(agent, state, false);
+		see_to_outlets(agent);
 		state = watch_turn(watch);
 	}
 	if (state == WATCH_GOES_ON)
@@ -251,7 +289,8 @@ run(struct agent *agent)
 			code = watch_instance(agent);
 		else if (agent->options.follow) {
 			refresh_metrics(agent, WATCH_STOPPED, false);
-			pause_slice();
+			see_to_outlets(agent);
+			pause_until(ka_shm_now_ns() + REPORT_SLICE_NS);
 		}
 	} while (agent->options.follow && code != CODE_INTERNAL && agent->outlets.error == 0 &&
 		 !must_quit());
@@ -382,8 +421,12 @@ main(int argc, char *argv[])
 	}
 	if (!open_metrics(&agent))
 		return CODE_INTERNAL;
-	outlets_open(&agent.outlets, &agent.options);
+	if (outlets_open(&agent.outlets, &agent.options) != 0) {
+		complain("no memory for --exec");
+		return CODE_INTERNAL;
+	}
 	code = run(&agent);
+	end_outlets(&agent);
 	complain_of_metrics(&agent, metrics_file_close(agent.metrics));
 	return (int)check_output(agent.outlets.error, code);
 }

@@ -22,22 +22,28 @@
 /* Options without a letter. */
 enum {
 	OPTION_CHECK = 256,
+	OPTION_EXEC,
+	OPTION_JSON,
 	OPTION_MAX_AGE,
 	OPTION_METRICS,
 	OPTION_STATUS,
+	OPTION_SYSLOG,
 	OPTION_TOP,
 };
 
 /* In the order of the alphabet. */
 static const struct option option_table[] = {
 	{ "check", no_argument, NULL, OPTION_CHECK },
+	{ "exec", required_argument, NULL, OPTION_EXEC },
 	{ "file-prefix", required_argument, NULL, 'f' },
 	{ "follow", no_argument, NULL, 'F' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "max-age", required_argument, NULL, OPTION_MAX_AGE },
 	{ "metrics", required_argument, NULL, OPTION_METRICS },
 	{ "shm-name", required_argument, NULL, 'n' },
 	{ "status", no_argument, NULL, OPTION_STATUS },
+	{ "syslog", no_argument, NULL, OPTION_SYSLOG },
 	{ "top", no_argument, NULL, OPTION_TOP },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
@@ -60,11 +66,18 @@ static const char usage[] =
 	"                            (default: " KA_SHM_DEFAULT_NAME ", and \".PREFIX\"\n"
 	"                            behind it with -f)\n"
 	"\n"
-	"Watching:\n"
+	"Watching (all of these go together):\n"
+	"      --exec CMD            for each event run CMD EVENT LCORE CAUSE OUTAGE_MS, never by a\n"
+	"                            shell, for 10 s at most; 8 run at once, 64 events wait, more\n"
+	"                            are dropped and counted (default: off)\n"
 	"  -F, --follow              go on with the next instance after the end of one, and wait\n"
 	"                            for the first if there is none yet (default: off)\n"
+	"      --json                print one JSON object for each event, instead of text\n"
+	"                            (default: off)\n"
 	"      --metrics FILE        for Prometheus: once a second, replace FILE by all figures, as\n"
 	"                            text for node_exporter's textfile collector (default: off)\n"
+	"      --syslog              write a line for each event to the system's log, too\n"
+	"                            (default: off)\n"
 	"  -v, --verbose             after each line, tell the cause of every death, its outage\n"
 	"                            in ms, restarts and recoveries (default: off)\n"
 	"\n"
@@ -190,6 +203,9 @@ watching_option(const struct agent_options *options)
 {
 	return options->follow		? "-F/--follow" :
 	       options->verbose		? "-v/--verbose" :
+	       options->json		? "--json" :
+	       options->syslog		? "--syslog" :
+	       options->exec != NULL	? "--exec" :
 	       options->metrics != NULL ? "--metrics" :
 					  NULL;
 }
@@ -199,6 +215,8 @@ check_view(const struct agent_options *options, char error[AGENT_ERROR_MAX])
 {
 	if (options->max_age_ns != 0 && options->view != AGENT_CHECK)
 		return refuse(error, "--max-age is for --check only; " SEE_HELP);
+	if (options->exec != NULL && options->exec[0] == '\0')
+		return refuse(error, "--exec is empty: give a program; " SEE_HELP);
 	if (options->metrics != NULL && options->metrics[0] == '\0')
 		return refuse(error, "--metrics is empty: give a file; " SEE_HELP);
 	if (options->view == AGENT_WATCH || watching_option(options) == NULL)
@@ -231,10 +249,56 @@ view_of(int option)
 					 AGENT_CHECK;
 }
 
+/* What getopt_long() found; word is what it read last. AGENT_RUN: go on. */
+static enum agent_action
+take_option(struct agent_options *options, int c, const char *word, char error[AGENT_ERROR_MAX])
+{
+	switch (c) {
+	case 'f':
+		options->file_prefix = optarg;
+		break;
+	case 'F':
+		options->follow = true;
+		break;
+	case 'h':
+		return AGENT_HELP;
+	case 'n':
+		options->shm_name = optarg;
+		break;
+	case 'v':
+		options->verbose = true;
+		break;
+	case 'V':
+		return AGENT_VERSION;
+	case OPTION_EXEC:
+		options->exec = optarg;
+		break;
+	case OPTION_JSON:
+		options->json = true;
+		break;
+	case OPTION_SYSLOG:
+		options->syslog = true;
+		break;
+	case OPTION_METRICS:
+		options->metrics = optarg;
+		break;
+	case OPTION_MAX_AGE:
+		return read_max_age(options, optarg, error);
+	case OPTION_CHECK:
+	case OPTION_STATUS:
+	case OPTION_TOP:
+		return choose_view(options, view_of(c), error);
+	default:
+		return refuse_word(error, c, word);
+	}
+	return AGENT_RUN;
+}
+
 enum agent_action
 agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 		    char error[AGENT_ERROR_MAX])
 {
+	enum agent_action action;
 	int c;
 
 	*options = (struct agent_options){ .follow = false };
@@ -242,39 +306,9 @@ agent_options_parse(struct agent_options *options, int argc, char *const argv[],
 	opterr = 0;
 	optind = 0; /* glibc: start afresh, also when called again. */
 	while ((c = getopt_long(argc, argv, option_letters, option_table, NULL)) != -1) {
-		switch (c) {
-		case 'f':
-			options->file_prefix = optarg;
-			break;
-		case 'F':
-			options->follow = true;
-			break;
-		case 'h':
-			return AGENT_HELP;
-		case 'n':
-			options->shm_name = optarg;
-			break;
-		case 'v':
-			options->verbose = true;
-			break;
-		case 'V':
-			return AGENT_VERSION;
-		case OPTION_MAX_AGE:
-			if (read_max_age(options, optarg, error) == AGENT_ERROR)
-				return AGENT_ERROR;
-			break;
-		case OPTION_METRICS:
-			options->metrics = optarg;
-			break;
-		case OPTION_CHECK:
-		case OPTION_STATUS:
-		case OPTION_TOP:
-			if (choose_view(options, view_of(c), error) == AGENT_ERROR)
-				return AGENT_ERROR;
-			break;
-		default:
-			return refuse_word(error, c, argv[optind - 1]);
-		}
+		action = take_option(options, c, argv[optind - 1], error);
+		if (action != AGENT_RUN)
+			return action;
 	}
 	if (optind < argc)
 		return refuse(error,

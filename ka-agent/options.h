@@ -36,6 +36,9 @@ struct agent_options {
 	bool follow;			/**< -F */
 	bool verbose;			/**< -v */
 	const char *metrics;		/**< --metrics; NULL = not given. Points into argv. */
+	bool json;			/**< --json */
+	bool syslog;			/**< --syslog */
+	const char *exec;		/**< --exec; NULL = not given. Points into argv. */
 	enum agent_view view;		/**< --status, --top, --check. */
 	uint64_t max_age_ns;		/**< --max-age; 0 = not given. */
 };

@@ -11,22 +11,45 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hook.h"
 #include "options.h"
 #include "report.h"
 
 /** All ways that are open. */
 struct outlets {
 	const struct agent_options *options;
-	int error; /**< The first error of stdout, -errno: nothing is said after it. */
+	uint64_t ahead_ns; /**< --json: so far CLOCK_REALTIME is ahead of CLOCK_MONOTONIC. */
+	struct hook *hook; /**< --exec; NULL = not asked for. */
+	int error;	   /**< The first error of stdout, -errno: nothing is said after it. */
 };
 
-/** Open what the command line asks for. @param options  must outlive it. */
-void outlets_open(struct outlets *outlets, const struct agent_options *options);
+/**
+ * Open what the command line asks for.
+ *
+ * @param options  must outlive it.
+ * @return 0 or -ENOMEM.
+ */
+int outlets_open(struct outlets *outlets, const struct agent_options *options);
 
 /** Whether anyone wants the events of the ring, beside the deaths that the counters tell. */
 bool outlets_want_events(const struct outlets *outlets);
 
-/** Tell a report to all. */
+/** Tell a report to all. Only stdout and the system's log may keep the caller waiting. */
 void outlets_say(struct outlets *outlets, const struct report *report);
+
+/** See to what runs beside: every outlets_deadline_ns() at least. Never waits. */
+void outlets_turn(struct outlets *outlets);
+
+/** When, CLOCK_MONOTONIC in nanoseconds; UINT64_MAX = there is nothing to see to. */
+uint64_t outlets_deadline_ns(const struct outlets *outlets);
+
+/** What went wrong beside, for stderr. @return whether there is something to say. */
+bool outlets_complaint(struct outlets *outlets, char line[HOOK_COMPLAINT_MAX]);
+
+/** End at once what still runs. */
+void outlets_kill(struct outlets *outlets);
+
+/** Close all. What runs must have ended, or been killed. */
+void outlets_close(struct outlets *outlets);
 
 #endif /* KA_AGENT_OUTLETS_H */

@@ -92,7 +92,7 @@ void
 report_start(struct report_seen *seen, const struct ka_shm_snapshot *snapshot)
 {
 	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++)
-		seen->deaths[i] = snapshot->core[i].deaths;
+		seen->deaths[i] = seen->told_deaths[i] = snapshot->core[i].deaths;
 	seen->events = snapshot->monitor.events;
 	seen->told = snapshot->monitor.events;
 }
@@ -201,8 +201,12 @@ report_deaths(struct report_list *list, struct report_seen *seen,
 		if (death != NULL)
 			list_deaths(list, death->lcore, 1, &left[death->lcore]);
 	}
-	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++)
+	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++) {
+		/* Of a counter that leapt nothing is left to be told. */
+		if (snapshot->core[i].deaths - seen->deaths[i] > REPORT_JUMP_MAX)
+			seen->told_deaths[i] = snapshot->core[i].deaths;
 		seen->deaths[i] = snapshot->core[i].deaths;
+	}
 	seen->events = snapshot->monitor.events;
 	return sane;
 }
@@ -231,7 +235,24 @@ report_events(struct report_events *events, struct report_seen *seen,
 			events->untold++;
 		else
 			events->event[events->nb_events++] = event;
+		if (event != NULL && event->kind == KA_EVENT_DEATH &&
+		    event->lcore < KA_SHM_MAX_LCORES)
+			seen->told_deaths[event->lcore]++;
 		seen->told++;
+	}
+}
+
+void
+report_lost(struct report_list *list, struct report_seen *seen)
+{
+	list_clear(list);
+	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++) {
+		/* An event may come to be told before its counter does. */
+		if (seen->deaths[i] - seen->told_deaths[i] > INT64_MAX ||
+		    seen->deaths[i] == seen->told_deaths[i])
+			continue;
+		list_add(list, i, seen->deaths[i] - seen->told_deaths[i]);
+		seen->told_deaths[i] = seen->deaths[i];
 	}
 }
 

@@ -41,6 +41,7 @@ enum report_kind {
 	REPORT_EMPTY,	   /**< Woken by the original, which shows no dead core. */
 	REPORT_EVENT,	   /**< event, restarts, recoveries. */
 	REPORT_CRASHED,	   /**< crash: a worker crashed, and the owner is about to end by it. */
+	REPORT_LOST,	   /**< list: deaths that were counted, of which there is no event. */
 	REPORT_UNTOLD,	   /**< count: events that the ring lost before they could be told. */
 	REPORT_CORRUPT,	   /**< A counter went backwards or leapt. */
 	REPORT_STALLED,	   /**< duration_ns: since the last tick of the monitor. */
@@ -84,9 +85,10 @@ struct report {
 
 /** What was reported so far: the other side of every difference. */
 struct report_seen {
-	uint64_t deaths[KA_SHM_MAX_LCORES]; /**< Deaths of each core that were reported. */
-	uint64_t events;		    /**< Newest event when deaths were last reported. */
-	uint64_t told;			    /**< Newest event that was told or given up. */
+	uint64_t deaths[KA_SHM_MAX_LCORES];	 /**< Deaths of each core that were reported. */
+	uint64_t told_deaths[KA_SHM_MAX_LCORES]; /**< The same, those that were told as events. */
+	uint64_t events; /**< Newest event when deaths were last reported. */
+	uint64_t told;	 /**< Newest event that was told or given up. */
 };
 
 /** Events to tell, oldest first; they point into the snapshot. */
@@ -137,6 +139,12 @@ bool report_deaths(struct report_list *list, struct report_seen *seen,
  */
 void report_events(struct report_events *events, struct report_seen *seen,
 		   const struct ka_shm_snapshot *snapshot, bool woken);
+
+/**
+ * List the deaths that were reported and will never be told as events, since the ring has lost them,
+ * and take them as told. To be called when report_events() says that events were lost, and at the end.
+ */
+void report_lost(struct report_list *list, struct report_seen *seen);
 
 /**
  * Restarts and recoveries of an event's core as they were at the event: the counters of the

@@ -210,6 +210,10 @@ put_line(FILE *out, const struct report *report)
 		fprintf(out, "Core %u crashed: signal %d, %s.\n", report->crash->lcore,
 			report->crash->signal, signal_words(report->crash->signal));
 		break;
+	case REPORT_LOST:
+		fprintf(out, "  died, how is not known:");
+		put_list(out, report->list, ".");
+		break;
 	case REPORT_UNTOLD:
 		fprintf(out, "  %" PRIu64 " event%s not told: only the last %d are kept\n",
 			report->count, plural(report->count), KA_SHM_EVENTS);

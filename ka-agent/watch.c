@@ -30,6 +30,14 @@ say_list(struct watch *watch, enum report_kind kind)
 		say(watch, &(struct report){ .kind = kind, .list = &watch->list });
 }
 
+/* Deaths whose events the ring lost. They are older than those that it has. */
+static void
+say_lost(struct watch *watch)
+{
+	report_lost(&watch->list, &watch->seen);
+	say_list(watch, REPORT_LOST);
+}
+
 /* Tell the story of the snapshot's events, as far as it may be told: see report_events(). */
 static void
 tell_events(struct watch *watch, bool woken)
@@ -41,8 +49,10 @@ tell_events(struct watch *watch, bool woken)
 	if (!outlets_want_events(watch->outlets))
 		return;
 	report_events(events, &watch->seen, snapshot, woken);
-	if (events->untold != 0)
+	if (events->untold != 0) {
 		say(watch, &(struct report){ .kind = REPORT_UNTOLD, .count = events->untold });
+		say_lost(watch);
+	}
 	for (unsigned int i = 0; i < events->nb_events; i++) {
 		report = (struct report){ .kind = REPORT_EVENT };
 		report_event_counts(&report, events->event[i], snapshot);
@@ -91,12 +101,21 @@ say_legacy_deaths(struct watch *watch)
 
 /* ---- Watching one instance ---- */
 
+void
+watch_say_rest(struct watch *watch)
+{
+	if (watch->legacy)
+		return;
+	say_deaths(watch);
+	if (outlets_want_events(watch->outlets))
+		say_lost(watch);
+}
+
 /* Say the last words over an instance. What was not reported yet comes first. */
 static enum watch_state
 say_last(struct watch *watch, enum report_kind kind, enum watch_state state)
 {
-	if (!watch->legacy)
-		say_deaths(watch);
+	watch_say_rest(watch);
 	say_kind(watch, kind);
 	return state;
 }
@@ -178,10 +197,13 @@ look_at_owner(struct watch *watch)
 enum watch_state
 watch_turn(struct watch *watch)
 {
+	uint64_t deadline_ns;
 	int rc;
 
-	rc = ka_shm_wait(watch->reader,
-			 report_pulse_deadline(&watch->pulse, &watch->patience, ka_shm_now_ns()));
+	deadline_ns = report_pulse_deadline(&watch->pulse, &watch->patience, ka_shm_now_ns());
+	if (deadline_ns > outlets_deadline_ns(watch->outlets))
+		deadline_ns = outlets_deadline_ns(watch->outlets);
+	rc = ka_shm_wait(watch->reader, deadline_ns);
 	if (rc == 0 && watch->legacy)
 		say_legacy_deaths(watch);
 	else if (rc == 0)
@@ -223,13 +245,6 @@ watch_look(const struct watch *watch, enum watch_state state, struct status *sta
 	status->identity = *ka_shm_identity(watch->reader);
 	status->owner = owner_of(watch, state);
 	look_read(status, watch->reader);
-}
-
-void
-watch_say_rest(struct watch *watch)
-{
-	if (!watch->legacy)
-		say_deaths(watch);
 }
 
 /* ---- Attaching ---- */
