@@ -158,9 +158,9 @@ a_time_from_the_future_is_now(void **state)
 static void
 lists_of_cores_are_arrays(void **state)
 {
-	const struct report_list list = {
-		.total = 5, .nb_entries = 2, .entry = { { 1, 4 }, { 7, 1 } }
-	};
+	const struct report_list list = { .total = 5,
+					  .nb_entries = 2,
+					  .entry = { { 1, 4 }, { 7, 1 } } };
 
 	(void)state;
 	expect_json(&(struct report){ .kind = REPORT_DOWN, .name = "/s", .list = &list },
