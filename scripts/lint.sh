@@ -30,7 +30,7 @@ python_files=()
 for file in "${all[@]}"; do
 	case "$file" in
 	*.[ch]) c_files+=("$file") ;;
-	*.sh | .ci/run) shell_files+=("$file") ;;
+	*.sh | .ci/run | contrib/completion/*) shell_files+=("$file") ;;
 	*.py) python_files+=("$file") ;;
 	esac
 done

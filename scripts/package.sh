@@ -62,8 +62,15 @@ in_root sh -c 'apt-get -qq update && apt-get -qq install --yes --no-install-reco
 	echo "package: it does not install; see above" >&2
 	exit 1
 }
-in_root l2fwd-keepalive --version
-in_root ka-agent --version
+for program in l2fwd-keepalive ka-agent; do
+	in_root "$program" --version
+	for file in "man/man8/$program.8.gz" "bash-completion/completions/$program"; do
+		[ -f "$work/root/usr/share/$file" ] || {
+			echo "package: /usr/share/$file is not in it" >&2
+			exit 1
+		}
+	done
+done
 in_root apt-get -qq purge --yes l2fwd-keepalive >/dev/null 2>&1
 left=$(find "$work/root/usr" "$work/root/etc" -name '*keepalive*' -o -name 'ka-agent*')
 [ -z "$left" ] || {

@@ -84,11 +84,14 @@ need() {
 }
 
 installs() {
-	local dir rc=0
+	local dir program rc=0
 	dir=$(mktemp -d)
-	DESTDIR=$dir meson install --no-rebuild -C $builds/gcc &&
-		[ -x "$dir/usr/local/bin/l2fwd-keepalive" ] && [ -x "$dir/usr/local/bin/ka-agent" ] ||
-		rc=1
+	DESTDIR=$dir meson install --no-rebuild -C $builds/gcc || rc=1
+	for program in l2fwd-keepalive ka-agent; do
+		[ -x "$dir/usr/local/bin/$program" ] &&
+			[ -f "$dir/usr/local/share/man/man8/$program.8" ] &&
+			[ -f "$dir/usr/local/share/bash-completion/completions/$program" ] || rc=1
+	done
 	rm -rf "$dir"
 	return $rc
 }
