@@ -103,6 +103,19 @@ cppchecked() {
 		"${c_files[@]}"
 }
 
+# A file of the two programs that the page on the code does not name.
+rooms() {
+	local file rc=0
+	for file in "${c_files[@]}"; do
+		[[ $file != */* || $file == ka-agent/* ]] || continue
+		grep -qE "\`${file%.*}\.(\[ch\]|${file##*.})\`" doc/design.md || {
+			echo "$file: has no row in doc/design.md"
+			rc=1
+		}
+	done
+	return $rc
+}
+
 # What is compiled into several programs is looked at once.
 tidied() {
 	local once rc
@@ -136,6 +149,8 @@ check "clang-format" formatted
 check "shellcheck" shellcheck "${shell_files[@]}"
 check "Python parses" python_parses "${python_files[@]}"
 check "pyflakes" pyflakes3 "${python_files[@]}"
+check "links and line anchors lead somewhere" scripts/anchors.py --check
+check "every file has its row in doc/design.md" rooms
 check "cppcheck" cppchecked
 check "clang-tidy" tidied
 
