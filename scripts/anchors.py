@@ -44,14 +44,21 @@ def line_of_title(lines, title):
 
 
 def line_of_name(text, name):
-    """See above."""
+    """See above; None when it is not there."""
     text = re.sub(r"/\*.*?\*/", blank, text, flags=re.S)
     for pattern in (rf"^(?:[A-Za-z_][\w \t*]*[ \t*])?{name}\(", rf"^#define {name}\b",
                     rf"^(?:struct|enum|union) {name} \{{", rf"(?<!\w){name}\(",
                     rf"(?<!\w){name}(?!\w)"):
         if found := re.search(pattern, text, re.M):
             return text.count("\n", 0, found.start()) + 1
-    raise Complaint(f"'{name}' is not in it")
+    return None
+
+
+def hint(name):
+    """Where a function went whose file is not the one that it was in."""
+    files = [str(path.relative_to(TOP)) for path in sorted([*TOP.glob("*.c"), *TOP.glob("*/*.c")])
+             if re.search(rf"^{name}\(", path.read_text(), re.M)]
+    return f", but in {' and '.join(files)}" if files else ""
 
 
 def line_of(link, path):
@@ -62,7 +69,10 @@ def line_of(link, path):
     name = re.search(r"[A-Za-z_]\w*", link["text"])
     if name is None:
         raise Complaint("its text has no identifier")
-    return line_of_name(text, name[0])
+    number = line_of_name(text, name[0])
+    if number is None:
+        raise Complaint(f"'{name[0]}' is not in it{hint(name[0])}")
+    return number
 
 
 def headings(path):
