@@ -737,6 +737,31 @@ ka_shm_open(struct ka_shm_reader **opened, const char *name, enum ka_shm_access 
 	return 0;
 }
 
+int
+ka_shm_open_own(struct ka_shm_reader **opened, const struct ka_shm_writer *writer)
+{
+	struct ka_shm_reader *reader = calloc(1, sizeof(*reader));
+	void *memory;
+
+	if (reader == NULL)
+		return -ENOMEM;
+	/* No descriptor: a duplicate would keep the owner's lock beyond the writer's end. */
+	reader->fd = -1;
+	reader->size = sizeof(*writer->segment);
+	memory = mmap(NULL, reader->size, PROT_READ, MAP_SHARED, writer->fd, 0);
+	if (memory == MAP_FAILED) {
+		int rc = -errno;
+
+		free(reader);
+		return rc;
+	}
+	reader->segment = memory;
+	reader->identity = writer->segment->identity;
+	reader->identity.program[sizeof(reader->identity.program) - 1] = '\0';
+	*opened = reader;
+	return 0;
+}
+
 void
 ka_shm_close(struct ka_shm_reader *reader)
 {

@@ -437,6 +437,16 @@ struct ka_shm_complaint {
 int ka_shm_open(struct ka_shm_reader **reader, const char *name, enum ka_shm_access access,
 		struct ka_shm_complaint *complaint);
 
+/**
+ * Look at one's own published segment, through a mapping of its own: it stays readable when the
+ * writer is destroyed. It asks neither the name nor the locks, so ka_shm_owner_lives() and
+ * ka_shm_is_current() answer false.
+ *
+ * @param reader  set on success; to be given to ka_shm_close().
+ * @return 0, -ENOMEM, or what mmap said.
+ */
+int ka_shm_open_own(struct ka_shm_reader **reader, const struct ka_shm_writer *writer);
+
 /** Let go of a segment, and of the attachment. NULL is allowed. */
 void ka_shm_close(struct ka_shm_reader *reader);
 
