@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include <errno.h>
 #include <signal.h>
 #include <time.h>
 
@@ -14,14 +15,23 @@
 /* Longer than anybody will watch: a year. */
 #define FOREVER_NS (365 * 86400 * UINT64_C(1000000000))
 
+/* An order is one word: the length above, and below the kind plus one, so that none is 0. */
+#define ORDER_KIND_BITS 8
+#define ORDER_KIND_MASK ((UINT64_C(1) << ORDER_KIND_BITS) - 1)
+#define NO_ORDER (-1)
+
+/* A stall that was ordered, in nanoseconds. Writer: any thread. Taken by the main lcore. */
+static _Atomic uint64_t ordered_stall_ns;
+
 void
 fault_init(struct fault_worker *worker, const struct fault_config *config, unsigned int lcore)
 {
 	*worker = (struct fault_worker){
 		.config = *config,
 		.lcore = lcore,
-		.due_tsc = FAULT_NEVER,
+		.next_tsc = FAULT_NEVER,
 		.entry = -1,
+		.due_tsc = FAULT_NEVER,
 	};
 }
 
@@ -45,15 +55,15 @@ plan_next(struct fault_worker *worker)
 {
 	const struct fault_plan *plan = worker->config.plan;
 
-	worker->due_tsc = FAULT_NEVER;
+	worker->next_tsc = FAULT_NEVER;
 	worker->entry = -1;
 	for (size_t i = 0; plan != NULL && i < plan->nb; i++) {
 		const struct fault_entry *entry = &plan->entry[i];
 		uint64_t at = worker->config.start_tsc + tsc_of_ns(entry->at_ns);
 
 		if (entry->lcore == worker->lcore && entry->kind != FAULT_MONITOR_STALL &&
-		    (worker->made >> i & 1) == 0 && at < worker->due_tsc) {
-			worker->due_tsc = at;
+		    (worker->made >> i & 1) == 0 && at < worker->next_tsc) {
+			worker->next_tsc = at;
 			worker->entry = (int)i;
 		}
 	}
@@ -126,6 +136,39 @@ random_kind(enum fault_demo demo)
 
 /* ---- When ---- */
 
+/*
+ * Tell the loop when the next one is due. Whoever orders one writes the order first and the moment
+ * then, we the other way round: whichever moment stays, the order is seen. That takes one order of
+ * all four accesses, sequentially consistent.
+ */
+static void
+arm(struct fault_worker *worker)
+{
+	atomic_store(&worker->due_tsc, worker->next_tsc);
+	if (atomic_load(&worker->ordered) != 0)
+		atomic_store_explicit(&worker->due_tsc, 0, memory_order_relaxed);
+}
+
+int
+fault_order(struct fault_worker *worker, const struct fault_entry *fault)
+{
+	uint64_t none = 0;
+
+	if (!atomic_compare_exchange_strong(&worker->ordered, &none,
+					    fault->length_ns << ORDER_KIND_BITS |
+						    ((uint64_t)fault->kind + 1)))
+		return -EBUSY;
+	atomic_store(&worker->due_tsc, 0);
+	return 0;
+}
+
+/* enum fault_kind of what was ordered, or NO_ORDER. */
+static int
+ordered_kind(const struct fault_worker *worker)
+{
+	return (int)(atomic_load(&worker->ordered) & ORDER_KIND_MASK) - 1;
+}
+
 static const struct fault_entry *
 planned(const struct fault_worker *worker)
 {
@@ -137,18 +180,38 @@ fault_begin_life(struct fault_worker *worker, uint64_t now_tsc)
 {
 	uint64_t random_tsc = FAULT_NEVER;
 
+	if (ordered_kind(worker) == FAULT_NOSTART) {
+		atomic_store(&worker->ordered, 0);
+		make(FAULT_NOSTART, 0);
+	}
 	plan_next(worker);
-	if (planned(worker) != NULL && worker->due_tsc <= now_tsc &&
+	if (planned(worker) != NULL && worker->next_tsc <= now_tsc &&
 	    planned(worker)->kind == FAULT_NOSTART) {
 		worker->made |= UINT64_C(1) << worker->entry;
 		make(FAULT_NOSTART, 0);
 	}
 	if (worker->config.lifetime_tsc != 0)
 		random_tsc = now_tsc + rte_rand_max(worker->config.lifetime_tsc);
-	if (random_tsc < worker->due_tsc) {
-		worker->due_tsc = random_tsc;
+	if (random_tsc < worker->next_tsc) {
+		worker->next_tsc = random_tsc;
 		worker->entry = -1;
 	}
+	arm(worker);
+}
+
+static bool
+make_ordered(struct fault_worker *worker)
+{
+	const enum fault_kind kind = (enum fault_kind)ordered_kind(worker);
+	bool leave;
+
+	/* Of one that runs already: it leaves, and does not start the next time. */
+	if (kind == FAULT_NOSTART)
+		return true;
+	leave = make(kind, atomic_exchange(&worker->ordered, 0) >> ORDER_KIND_BITS);
+	if (!leave)
+		arm(worker);
+	return leave;
 }
 
 bool
@@ -157,15 +220,24 @@ fault_make(struct fault_worker *worker)
 	const struct fault_entry *entry = planned(worker);
 	bool leave;
 
+	if (ordered_kind(worker) != NO_ORDER)
+		return make_ordered(worker);
+	/* Nothing is: the moment of an order came behind its fault, which another one had brought. */
+	if (rte_rdtsc() < worker->next_tsc) {
+		arm(worker);
+		return false;
+	}
 	if (entry == NULL)
 		return make(random_kind(worker->config.demo), 0);
-	/* Of one that runs already: it leaves, and does not start the next time. */
+	/* The same as of one that was ordered. */
 	if (entry->kind == FAULT_NOSTART)
 		return true;
 	worker->made |= UINT64_C(1) << worker->entry;
 	leave = make(entry->kind, entry->length_ns);
-	if (!leave)
+	if (!leave) {
 		plan_next(worker);
+		arm(worker);
+	}
 	return leave;
 }
 
@@ -176,6 +248,29 @@ stall(struct rte_timer *timer, void *entry)
 {
 	(void)timer;
 	stand_still(((const struct fault_entry *)entry)->length_ns);
+}
+
+int
+fault_order_stall(uint64_t length_ns)
+{
+	uint64_t none = 0;
+
+	/* Relaxed: the length is all that there is to see. */
+	return atomic_compare_exchange_strong_explicit(&ordered_stall_ns, &none, length_ns,
+						       memory_order_relaxed, memory_order_relaxed) ?
+		       0 :
+		       -EBUSY;
+}
+
+void
+fault_stand_still(void)
+{
+	const uint64_t length_ns = atomic_load_explicit(&ordered_stall_ns, memory_order_relaxed);
+
+	if (length_ns == 0)
+		return;
+	atomic_store_explicit(&ordered_stall_ns, 0, memory_order_relaxed);
+	stand_still(length_ns);
 }
 
 void

@@ -7,6 +7,7 @@
  * Deaths and hangs made on purpose, for the demonstration and the tests. Runs in the worker.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,13 +32,20 @@ struct fault_config {
 	uint64_t start_tsc; /**< Start of the program: what the times of the plan count from. */
 };
 
-/** One worker's faults. The worker only. */
+/** One worker's faults. The worker only, but for the two atomic fields. */
 struct fault_worker {
 	struct fault_config config;
 	unsigned int lcore;
-	uint64_t made;	  /**< Bit n: entry n of the plan was made. */
-	uint64_t due_tsc; /**< When the next one is due; FAULT_NEVER. */
-	int entry;	  /**< Which one of the plan it is; -1 = a random one. */
+	uint64_t made;	   /**< Bit n: entry n of the plan was made. */
+	uint64_t next_tsc; /**< When the next one of the plan, or at random, is due; FAULT_NEVER. */
+	int entry;	   /**< Which one of the plan it is; -1 = a random one. */
+	/**
+	 * What the loop looks at: next_tsc, or 0 when one was ordered. Writers: the worker, and who
+	 * orders. Reader: the worker. Order: relaxed in the loop; see fault_order().
+	 */
+	_Atomic uint64_t due_tsc;
+	/** One that was ordered; 0 = none. Writer: who orders. Taken by the worker. */
+	_Atomic uint64_t ordered;
 };
 
 /** Prepare for a worker. */
@@ -58,6 +66,26 @@ void fault_begin_life(struct fault_worker *worker, uint64_t now_tsc);
  * @return whether the worker is to leave its loop; if not, the next one is due at due_tsc.
  */
 bool fault_make(struct fault_worker *worker);
+
+/**
+ * Order a fault at once, from any thread, without waiting. One at a time.
+ *
+ * @param fault  its kind and length; not FAULT_MONITOR_STALL.
+ * @return 0, or -EBUSY while one that was ordered before is still to come.
+ */
+int fault_order(struct fault_worker *worker, const struct fault_entry *fault);
+
+/**
+ * Order the main lcore to stand still, from any thread, without waiting. It does so in its next
+ * fault_stand_still().
+ *
+ * @param length_ns  1 or more.
+ * @return as fault_order().
+ */
+int fault_order_stall(uint64_t length_ns);
+
+/** The main lcore, once a round: stand still if that was ordered. */
+void fault_stand_still(void);
 
 /**
  * Make the calling lcore, the main one, stand still as the plan says (FAULT_MONITOR_STALL), by

@@ -204,7 +204,9 @@ loop(struct forward_lcore *worker)
 		unsigned int nb_queues = forward_nb_ports(worker);
 
 		give_heartbeat(worker, now);
-		if (unlikely(now >= worker->fault.due_tsc) && suffer(worker, now))
+		if (unlikely(now >= atomic_load_explicit(&worker->fault.due_tsc,
+							 memory_order_relaxed)) &&
+		    suffer(worker, now))
 			return;
 		if (now - drained > worker->drain_tsc) {
 			enter(worker, RECOVERY_PHASE_TX);
