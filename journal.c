@@ -169,6 +169,13 @@ read_loop(struct ka_shm_load *load, const struct loop_stats *loop)
 }
 
 void
+journal_read_load(struct ka_shm_load *load, const struct forward_lcore *worker)
+{
+	read_ports(load, worker);
+	read_loop(load, &worker->loop);
+}
+
+void
 journal_load(struct journal *journal, const struct forward_lcore *worker)
 {
 	struct ka_shm_load *load = &journal->load[worker->lcore];
@@ -176,8 +183,7 @@ journal_load(struct journal *journal, const struct forward_lcore *worker)
 	const uint32_t nb_ports_before = load->nb_ports;
 	const uint64_t elapsed_ns = journal->now_ns - load->looked_ns;
 
-	read_ports(load, worker);
-	read_loop(load, &worker->loop);
+	journal_read_load(load, worker);
 	/* Ports that came or went bring or take all that they ever counted. */
 	load->frames_per_s = load->nb_ports != nb_ports_before || elapsed_ns == 0 ?
 				     0 :

@@ -114,6 +114,12 @@ journal_taken_over(struct journal *journal, unsigned int lcore, uint16_t port, u
 /** A worker gives heartbeats and moves no frames of a port; KA_STALL_NONE: it does again. */
 void journal_stall(struct journal *journal, unsigned int lcore, uint16_t port, enum ka_stall stall);
 
+/**
+ * Read off a worker's own counters: all of a load record but looked_ns, frames_per_s, outages and
+ * detections, which are left alone. Of any thread.
+ */
+void journal_read_load(struct ka_shm_load *load, const struct forward_lcore *worker);
+
 /** Read off what a worker's loop does, and publish it. */
 void journal_load(struct journal *journal, const struct forward_lcore *worker);
 

@@ -16,6 +16,7 @@
 #include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_pdump.h>
 #include <rte_timer.h>
 
 #include "escape.h"
@@ -33,6 +34,7 @@
 #include "start.h"
 #include "stats.h"
 #include "stop.h"
+#include "telemetry.h"
 
 #define EXIT_USAGE 2
 #define EXIT_STUCK 3
@@ -240,6 +242,35 @@ start_work(struct app *app)
 	return rc;
 }
 
+static struct stats_config
+shown(const struct app *app)
+{
+	return (struct stats_config){
+		.period_s = app->options.stats_period_s,
+		.workers = app->worker,
+		.nb_workers = app->plan.nb_workers,
+		.queues = app->queue,
+		.nb_queues = app->plan.nb_ports,
+		.monitor = app->monitor,
+	};
+}
+
+/* What shows the work to others. It is not worth an end of the program. */
+static void
+start_views(struct app *app)
+{
+	const struct stats_config config = shown(app);
+	int rc;
+
+	app->stats = stats_start(&config);
+	if (app->stats == NULL)
+		RTE_LOG(WARNING, L2FWD, "no memory for the statistics: there are none\n");
+	rc = telemetry_start(&app->options, &config, app->segment);
+	if (rc != 0)
+		RTE_LOG(WARNING, L2FWD, "telemetry: cannot answer below " TELEMETRY_ROOT ": %s\n",
+			rte_strerror(-rc));
+}
+
 /* ---- The main lcore's loop ---- */
 
 static uint64_t
@@ -276,6 +307,7 @@ run(void)
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 	while (signal == 0) {
 		rte_timer_manage();
+		fault_stand_still();
 		signal = signals_wait(time_to_sleep_ns());
 	}
 	return signal;
@@ -311,6 +343,8 @@ stop_work(struct app *app)
 	app->stop = stop_workers(app->worker, app->plan.nb_workers, app->monitor, &app->ports);
 	stats_stop(app->stats);
 	stop_progress(app);
+	if (!telemetry_stop())
+		app->stop.hung = true;
 }
 
 static void
@@ -347,22 +381,13 @@ work(struct app *app)
 	if (start_work(app) != 0)
 		goto work;
 	fault_schedule_stalls(&app->options.faults);
-	app->stats = stats_start(&(struct stats_config){
-		.period_s = app->options.stats_period_s,
-		.workers = app->worker,
-		.nb_workers = app->plan.nb_workers,
-		.queues = app->queue,
-		.nb_queues = app->plan.nb_ports,
-		.monitor = app->monitor,
-	});
+	start_views(app);
 	if (app->monitor != NULL) {
 		app->progress =
 			progress_start(app->queue, app->plan.nb_ports, &app->ports, app->monitor);
 		if (app->progress == NULL)
 			RTE_LOG(WARNING, L2FWD, "no memory to watch the progress of frames\n");
 	}
-	if (app->stats == NULL)
-		RTE_LOG(WARNING, L2FWD, "no memory for the statistics: there are none\n");
 	signal = run();
 	RTE_LOG(INFO, L2FWD, "signal %d: stopping\n", signal);
 	status = EXIT_SUCCESS;
@@ -391,6 +416,15 @@ occupy_standard_files(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* For dpdk-dumpcap and dpdk-pdump, where EAL serves other processes. */
+static void
+start_capture(void)
+{
+	if (rte_pdump_init() != 0)
+		RTE_LOG(WARNING, L2FWD, "frames cannot be captured by other processes: %s\n",
+			rte_strerror(rte_errno));
 }
 
 int
@@ -431,13 +465,16 @@ main(int argc, char *argv[])
 		status = EXIT_USAGE;
 		goto eal;
 	}
+	start_capture();
 	if (!app.options.seed_given)
 		app.options.seed = ka_shm_now_ns();
 	fault_seed(app.options.seed);
 	rte_timer_subsystem_init();
 	status = work(&app);
-	if (!app.stop.hung)
+	if (!app.stop.hung) {
+		rte_pdump_uninit();
 		rte_timer_subsystem_finalize();
+	}
 eal:
 	if (!app.stop.hung)
 		rte_eal_cleanup();

@@ -22,17 +22,11 @@ struct stats {
 	struct rte_timer timer;
 };
 
-/* Frames of one port: a port's own RX, and what others sent to it. */
-struct port_sums {
-	uint64_t sent;
-	uint64_t received;
-	uint64_t dropped;
-};
-
-static struct port_sums
-sum_port(const struct stats_config *config, uint16_t port)
+/* A port's own RX, and what others sent to it. */
+struct stats_port
+stats_read_port(const struct stats_config *config, uint16_t port)
 {
-	struct port_sums sums = { 0 };
+	struct stats_port sums = { 0 };
 
 	for (size_t i = 0; i < config->nb_queues; i++) {
 		const struct forward_queue *queue = config->queues[i];
@@ -42,22 +36,23 @@ sum_port(const struct stats_config *config, uint16_t port)
 			sums.received += counter_read(&counters->received);
 		if (queue->tx_port == port) {
 			sums.sent += counter_read(&counters->sent);
-			sums.dropped += counter_read(&counters->dropped) +
-					counter_read(&counters->abandoned);
+			sums.abandoned += counter_read(&counters->abandoned);
+			sums.dropped += counter_read(&counters->dropped);
 		}
 	}
+	sums.dropped += sums.abandoned;
 	return sums;
 }
 
 static void
 print_ports(const struct stats_config *config, FILE *to)
 {
-	struct port_sums total = { 0 };
+	struct stats_port total = { 0 };
 
 	fprintf(to, "\nPort statistics ====================================\n");
 	for (size_t i = 0; i < config->nb_queues; i++) {
 		uint16_t port = config->queues[i]->rx_port;
-		struct port_sums sums = sum_port(config, port);
+		struct stats_port sums = stats_read_port(config, port);
 
 		fprintf(to,
 			"Statistics for port %u ------------------------------\n"

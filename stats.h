@@ -8,6 +8,7 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "forward.h"
 #include "monitor.h"
@@ -22,8 +23,19 @@ struct stats_config {
 	const struct monitor *monitor; /**< NULL: keepalive is off. Not owned. */
 };
 
+/** Frames of one port, as in the table. */
+struct stats_port {
+	uint64_t received;  /**< Taken from it. */
+	uint64_t sent;	    /**< That it took to send. */
+	uint64_t dropped;   /**< That it did not take, and abandoned. */
+	uint64_t abandoned; /**< Of these: in the hands of a worker that was taken out of its loop. */
+};
+
 /** Opaque. */
 struct stats;
+
+/** Sum up one port. Of any thread. */
+struct stats_port stats_read_port(const struct stats_config *config, uint16_t port);
 
 /**
  * Print the table every period_s seconds, by an rte_timer of the calling lcore.
