@@ -10,8 +10,9 @@ set -euo pipefail
 declare -A packages=(
 	[build]="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev"
 	[demo]="iproute2 iputils-ping procps"
-	[test]="bash-completion clang collectd-core ethtool groff-base iperf3 iproute2 iputils-ping jq
-		libcmocka-dev mandoc procps python3-jsonschema python3-pytest python3-scapy tmux"
+	[test]="bash-completion clang collectd-core dpdk-dev ethtool groff-base iperf3 iproute2
+		iputils-ping jq libcmocka-dev mandoc procps python3-jsonschema python3-pytest
+		python3-scapy tmux"
 	[bench]="dpdk-dev procps iproute2 python3-matplotlib valgrind"
 	[package]="debhelper dpkg-dev git lintian mmdebstrap xz-utils"
 	[lint]="clang-format clang-tidy cppcheck pyflakes3 shellcheck"

@@ -8,7 +8,8 @@ test, and the output of every program is shown when the test fails.
     forwarder(args, vdevs=[...], lcores="0@0,1@1", eal=[...], hook=hook, ...) -> Forwarder
         Starts l2fwd-keepalive and waits until its workers run (started=False: does not wait).
         Two net_null ports, two lcores, a --file-prefix of its own (file_prefix=None: none), and
-        `--demo-lifetime 0 -T 0` unless args say otherwise (quiet=False: exactly args).
+        `--demo-lifetime 0 -T 0` unless args say otherwise (quiet=False: exactly args);
+        memory=[...]: other options of EAL's for memory than the tests' own.
     agent(args) -> Agent
         Starts ka-agent; agent(forwarder=fwd) for the segment of a forwarder.
     start(argv, ...) -> Process

@@ -1159,6 +1159,35 @@ own_as_other_user(int in, int out)
 }
 
 static void
+an_owners_look_at_its_own_outlives_the_goodbye_and_keeps_no_lock(void **state)
+{
+	const struct ka_shm_identity *identity;
+	const struct ka_shm_core core = { .state = KA_STATE_ALIVE, .launched_ns = 1, .deaths = 7 };
+
+	(void)state;
+	publish_or_fail();
+	assert_int_equal(ka_shm_open_own(&reader, writer), 0);
+	identity = ka_shm_identity(reader);
+	assert_int_equal(identity->pid, getpid());
+	assert_false(ka_shm_is_legacy(reader));
+	ka_shm_begin(writer);
+	ka_shm_write_core(writer, 5, &core, KA_STATE_ALIVE);
+	ka_shm_end(writer);
+	assert_int_equal(ka_shm_snapshot(reader, &snapshot), 0);
+	assert_int_equal(snapshot.core[5].deaths, 7);
+	destroy_writer();
+	assert_int_equal(ka_shm_snapshot(reader, &snapshot), 0);
+	assert_int_equal(snapshot.monitor.status, KA_STATUS_STOPPED);
+	assert_int_equal(snapshot.core[5].deaths, 7);
+	/* The name is free, and nobody owns what it led to. */
+	assert_false(ka_shm_owner_lives(reader));
+	assert_false(ka_shm_is_current(reader));
+	assert_int_equal(count_objects(false), 0);
+	publish_or_fail();
+	assert_false(replaced_stale);
+}
+
+static void
 S4_a_name_of_another_user_is_left_alone(void **state)
 {
 	struct report report;
@@ -1513,6 +1542,7 @@ main(void)
 		TEST(S7_what_was_never_published_leaves_nothing_behind),
 		TEST(S7_an_unpublished_leftover_is_no_obstacle),
 		TEST(A3_a_goodbye_is_read_after_the_name_is_gone),
+		TEST(an_owners_look_at_its_own_outlives_the_goodbye_and_keeps_no_lock),
 		TEST(S4_a_name_of_another_user_is_left_alone),
 		TEST(S4_a_foreign_object_is_left_alone),
 		TEST(A9_a_segment_cut_short_is_told_by_its_size),
