@@ -204,8 +204,8 @@ loop(struct forward_lcore *worker)
 		unsigned int nb_queues = forward_nb_ports(worker);
 
 		give_heartbeat(worker, now);
-		if (unlikely(now >= atomic_load_explicit(&worker->fault.due_tsc,
-							 memory_order_relaxed)) &&
+		if (unlikely(now >=
+			     atomic_load_explicit(&worker->fault.due_tsc, memory_order_relaxed)) &&
 		    suffer(worker, now))
 			return;
 		if (now - drained > worker->drain_tsc) {

@@ -30,7 +30,7 @@
 /** A full TX buffer is sent at once, any other after this time: microseconds. */
 #define FORWARD_DRAIN_US 100
 
-/** Frames of one RX port. Writer: the worker. Readers: the main lcore. Order: relaxed. */
+/** Frames of one RX port. Writer: the worker. Readers: all other threads. Order: relaxed. */
 struct forward_counters {
 	_Atomic uint64_t received; /**< Taken from the port. */
 	_Atomic uint64_t sent;	   /**< Accepted by the peer's TX queue. */
@@ -65,7 +65,8 @@ struct forward_lcore {
 
 	/* Writer: the main lcore. Reader: the worker, at every turn. Order: relaxed. */
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool stop;
-	_Atomic uint32_t nb_queues; /**< May grow while it runs. Release; read with acquire. */
+	/** May grow while it runs. Release; read with acquire, by telemetry's threads too. */
+	_Atomic uint32_t nb_queues;
 	/** What it polls; owned. An entry stays when its port has gone to another. */
 	struct forward_queue *queue[OPTIONS_MAX_PORTS_PER_LCORE];
 

@@ -12,7 +12,7 @@
 #include "counter.h"
 #include "histogram.h"
 
-/** One worker's loop. Writer: the worker. Readers: the main lcore. Order: relaxed. */
+/** One worker's loop. Writer: the worker. Readers: all other threads. Order: relaxed. */
 struct loop_stats {
 	uint64_t
 		ns_per_tsc; /**< Nanoseconds of a TSC tick times 2^32. Set before the first launch. */

@@ -96,7 +96,7 @@ static const char usage[] =
 	"                              decimals allowed; 0 = never (default: 8)\n"
 	"      --demo-fault KIND       what it does then: exit, spin, block or mix\n"
 	"                              (default: exit)\n"
-	"      --allow-faults          allow --fault\n"
+	"      --allow-faults          allow --fault, and faults ordered by telemetry\n"
 	"      --fault LIST            faults on purpose, LCORE:KIND[@SEC] with commas in\n"
 	"                              between; SEC since the start, KIND one of exit,\n"
 	"                              spin[:MS], block[:MS], slow:MS, segv, nostart,\n"

@@ -28,7 +28,7 @@ struct stats_port {
 	uint64_t received;  /**< Taken from it. */
 	uint64_t sent;	    /**< That it took to send. */
 	uint64_t dropped;   /**< That it did not take, and abandoned. */
-	uint64_t abandoned; /**< Of these: in the hands of a worker that was taken out of its loop. */
+	uint64_t abandoned; /**< Of these: in the hands of a worker that was taken out. */
 };
 
 /** Opaque. */

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -285,6 +286,20 @@ def test_many_ask_at_once_and_each_fault_ordered_is_made(telemetry):
     client.wait("monitor", lambda monitor: monitor["deaths"] == len(taken) ==
                 monitor["restarts"], f"{len(taken)} deaths")
     assert fwd.segment().monitor().status == Status.RUNNING
+
+
+# ---- Who may ask ----
+
+
+def test_another_user_does_not_get_to_the_socket(telemetry, start):
+    fwd, _ = telemetry(["-p", "3", "-K", "50"])
+    socket = Path(f"/run/dpdk/{fwd.file_prefix}/dpdk_telemetry.v2")
+    assert socket.is_socket() and socket.parent.stat().st_mode & 0o777 == 0o700
+    stranger = start(["/usr/bin/python3", "/usr/bin/dpdk-telemetry.py", "-f", fwd.file_prefix],
+                     user=65534, group=65534, extra_groups=[],
+                     env={"RUNTIME_DIRECTORY": "/run"})
+    stranger.wait_exit()
+    stranger.wait_line("^Error connecting to /run/dpdk/")
 
 
 # ---- Nonsense ----
