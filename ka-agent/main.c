@@ -118,7 +118,7 @@ complain_of_metrics(struct agent *agent, int error)
 
 	if (error != 0 && error != agent->metrics_error) {
 		snprintf(why, sizeof(why), "cannot write --metrics %s: %s", agent->options.metrics,
-			 strerror(-error));
+			 error == -ETIMEDOUT ? "it takes more than a second" : strerror(-error));
 		complain(why);
 	}
 	agent->metrics_error = error;

@@ -11,8 +11,8 @@ declare -A packages=(
 	[build]="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev"
 	[demo]="iproute2 iputils-ping procps"
 	[test]="bash-completion clang collectd-core dpdk-dev ethtool groff-base iperf3 iproute2
-		iputils-ping jq libcmocka-dev mandoc procps python3-jsonschema python3-pytest
-		python3-scapy tmux"
+		iputils-ping jq libcmocka-dev mandoc procps prometheus prometheus-node-exporter
+		python3-jsonschema python3-pytest python3-scapy tmux"
 	[bench]="dpdk-dev procps iproute2 python3-matplotlib valgrind"
 	[package]="debhelper dpkg-dev git lintian mmdebstrap xz-utils"
 	[lint]="clang-format clang-tidy cppcheck pyflakes3 shellcheck"
@@ -33,6 +33,34 @@ is_installed() {
 	dpkg-query --show --showformat='${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'
 }
 
+# Run a command that installs; servers that come with it stay off: the tests start what they need.
+# (policy-rc.d is how Debian's packages ask whether they may start something.)
+without_services() {
+	local policy=/usr/sbin/policy-rc.d rc=0
+
+	if [ -e $policy ]; then
+		"$@"
+		return
+	fi
+	printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+	as_root chmod 755 $policy
+	"$@" || rc=$?
+	as_root rm -f $policy
+	return $rc
+}
+
+# Nor are they started with the machine.
+disable_services() {
+	local unit
+
+	command -v systemctl >/dev/null || return 0
+	dpkg-query --listfiles "$@" |
+		sed -nE 's#^(/usr)?/lib/systemd/system/([^/@]+\.(service|timer))$#\2#p' |
+		while IFS= read -r unit; do
+			as_root systemctl --quiet disable "$unit" || true
+		done
+}
+
 install() {
 	local package missing=()
 
@@ -46,8 +74,9 @@ install() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	echo "setup: installing ${missing[*]}"
 	as_root apt-get -qq update
-	as_root env DEBIAN_FRONTEND=noninteractive \
+	without_services as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
+	disable_services "${missing[@]}"
 }
 
 # Everything here works without huge pages too, so this may fail and says so.

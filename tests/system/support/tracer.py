@@ -24,8 +24,12 @@ def stopped(tid):
         os.waitpid(tid, _WALL)
         yield
     finally:
-        with contextlib.suppress(ProcessLookupError):
+        try:
             _ptrace(_DETACH, tid)
+        except ProcessLookupError:
+            # It is killed: its process ends when its tracer has taken notice.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(tid, _WALL)
 
 
 def send(pid, tid, number):
