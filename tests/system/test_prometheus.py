@@ -142,8 +142,9 @@ def test_the_file_is_what_the_segment_says_and_promtool_has_nothing_to_say(
 
 def test_whoever_reads_the_file_finds_it_whole(forwarder, observe, file):
     """It is replaced, at least twice here, under a reader that does nothing else; its mode is the
-    same whatever the umask is, and nothing is left beside it."""
+    same whatever the umask is, nothing is left beside it, and the last one has the last figures."""
     fwd = forwarder(["-p", "3", "-K", "5", "--shm-name", NAME])
+    segment = fwd.segment()
     watcher = observe(umask=0o077)
     file.wait("up", 1)
     inodes, last = set(), file.path.read_text().splitlines()[-1].split("{")[0]
@@ -155,10 +156,14 @@ def test_whoever_reads_the_file_finds_it_whole(forwarder, observe, file):
         assert text.splitlines()[-1].startswith(last)
         assert stat.S_IMODE(file.path.stat().st_mode) == 0o644
         assert time.monotonic() - watcher.started_at < 15, inodes
+    ticks = file.value("monitor_ticks_total")
+    segment.wait(lambda now: now.monitor.ticks > ticks + 10, "some ticks")
     assert fwd.terminate() == 0 and watcher.wait_exit() == 0
     assert [path.name for path in file.path.parent.iterdir()] == [file.path.name]
+    assert file.value("monitor_ticks_total") == segment.monitor().ticks, "not its last word"
 
 
+@pytest.mark.once
 def test_up_is_0_without_a_forwarder_without_a_tick_and_without_an_agent(
         forwarder, observe, file):
     """One agent follows: nobody yet, one that is killed, one that stands still; then it leaves."""
@@ -271,6 +276,7 @@ def expressions():
                    .replace("$__rate_interval", "1m"))
 
 
+@pytest.mark.once
 def test_rules_and_configuration_stand_the_tests_of_promtool():
     for args in (("check", "rules", RULES), ("check", "config", CONTRIB / "prometheus.yml"),
                  ("test", "rules", CONTRIB / "l2fwd_keepalive.rules.test.yml")):
@@ -281,6 +287,7 @@ def test_rules_and_configuration_stand_the_tests_of_promtool():
         assert re.search(rf"alertname: {alert}\n *exp_alerts", tested), f"{alert} is never fired"
 
 
+@pytest.mark.once
 def test_a_death_fires_the_alert_of_a_real_prometheus(
         forwarder, observe, file, start, hook, tmp_path):
     """Worker, segment, agent, file, node_exporter, Prometheus, rule. And each panel of the dashboard
@@ -338,6 +345,7 @@ def file_server(tmp_path):
     server.server_close()
 
 
+@pytest.mark.once
 def test_one_prometheus_watches_fifty_agents_and_names_the_one(
         forge, agent, start, file_server, tmp_path):
     """Each has a segment, an agent, a file, a target and a label of its own. The hosts are stood for
@@ -351,7 +359,7 @@ def test_one_prometheus_watches_fifty_agents_and_names_the_one(
     targets = [{"targets": [f"127.0.0.1:{port}"],
                 "labels": {"__metrics_path__": f"/{host}.prom", "instance": host}}
                for host in hosts]
-    server = start([tmp_path / "prometheus", targets, RULES, "1s"],
+    server = start([tmp_path / "prometheus", targets, RULES, "500ms"],
                    kind=lambda argv, **rest: Prometheus(*argv, **rest)).wait_ready()
     wait_until(lambda: server.query("count(count_over_time(l2fwd_keepalive_up[1m]) > 1)") ==
                [({}, FLEET)], "two scrapes of each", timeout=30)
