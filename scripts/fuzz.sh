@@ -52,7 +52,7 @@ run() {
 		"none of them breaks anything"
 }
 
-build segment ka-agent/{report,status,text,words}.c histogram.c number.c recovery.c shm.c &
+build segment ka-agent/{check,metrics,report,status,text,words}.c histogram.c number.c recovery.c shm.c &
 build options fault_plan.c number.c options.c shm.c
 wait $!
 run segment &

@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ka-agent/check.h"
+#include "ka-agent/metrics.h"
 #include "ka-agent/report.h"
 #include "ka-agent/status.h"
 #include "ka-agent/text.h"
@@ -190,6 +192,25 @@ judge_pulse(const struct ka_shm_identity *identity, const struct ka_shm_monitor 
 	     "the agent would sleep for too long");
 }
 
+/* The answer to a probe, and the metrics. */
+static void
+tell_machines(const struct status *status)
+{
+	static char metrics[METRICS_TEXT_MAX];
+	char line[CHECK_LINE_MAX];
+	size_t length;
+
+	(void)check_write(line, status, check_default_age_ns(status->identity.period_ns));
+	must(memchr(line, '\0', sizeof(line)) != NULL, "an answer without an end");
+	for (const char *at = line; *at != '\0'; at++)
+		must(isprint((unsigned char)*at), "an answer that is no text");
+	length = metrics_write(metrics, sizeof(metrics), status, 0, true);
+	must(length != 0, "metrics that have no room");
+	for (size_t i = 0; i < length; i++)
+		must(metrics[i] == '\n' || isprint((unsigned char)metrics[i]),
+		     "metrics that are no text");
+}
+
 static void
 show_status(const struct ka_shm_reader *reader, const struct ka_shm_snapshot *now, bool loads)
 {
@@ -210,6 +231,7 @@ show_status(const struct ka_shm_reader *reader, const struct ka_shm_snapshot *no
 	for (unsigned int i = 0; i < text.nb_lines; i++)
 		for (const char *at = text.line[i]; *at != '\0'; at++)
 			must(isprint((unsigned char)*at), "a line that is no text");
+	tell_machines(&status);
 }
 
 int
