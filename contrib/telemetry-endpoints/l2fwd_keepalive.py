@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-l2fwd-keepalive for dpdk-telemetry-exporter.py (DPDK 24.07 and newer): put this file into a folder and
-name it by --endpoint-dir, beside DPDK's own endpoints.
+l2fwd-keepalive for dpdk-telemetry-exporter.py, which DPDKs newer than 22.11 have in usertools: put this
+file beside the endpoints that come with it, in telemetry-endpoints.
 
 The exporter calls info() and metrics(sock), and puts "dpdk_l2fwd_keepalive_" before each name. What
-stands behind is named as in the file of ka-agent --metrics where both tell it, but frames are a port's. It
-knows values only, so that the three histograms are there alone. A process that does not answer below
-/l2fwd_keepalive has no metrics.
+stands behind is named as in the file of ka-agent --metrics where both tell it. Frames are those of a
+port here; the exporter knows values only, so that the histograms are there alone. A process that does
+not answer below /l2fwd_keepalive has no metrics.
 """
 
 import time
