@@ -46,6 +46,31 @@ LoadPlugin dpdkevents
 </Plugin>
 """
 
+# What a host sends to, and the one that many hosts send to.
+SENDER = """
+LoadPlugin network
+<Plugin network>
+  Server "127.0.0.1" "25826"
+</Plugin>
+"""
+CENTRE = """
+Hostname "centre"
+FQDNLookup false
+BaseDir "{directory}"
+PIDFile "{directory}/collectd.pid"
+TypesDB "{types}"
+LoadPlugin logfile
+<Plugin logfile>
+  LogLevel info
+  File stdout
+  Timestamp false
+</Plugin>
+LoadPlugin network
+<Plugin network>
+  Listen "127.0.0.1" "25826"
+</Plugin>
+"""
+
 # How bad collectd takes each state to be.
 SEVERITY = {"UNUSED": "OKAY", "ALIVE": "OKAY", "DOZING": "OKAY", "SLEEP": "OKAY",
             "MISSING": "WARNING", "DEAD": "FAILURE", "GONE": "FAILURE"}
@@ -85,13 +110,13 @@ class Collectd(Process):
 
 @pytest.fixture
 def collectd(start, tmp_path):
-    def start_collectd(name, *, lcores=(1,), interval=0.1, updates=False):
+    def start_collectd(name, *, lcores=(1,), interval=0.1, updates=False, more=""):
         directory = tmp_path / "collectd"
         directory.mkdir()
         configuration = directory / "collectd.conf"
         configuration.write_text(CONFIGURATION.format(
             directory=directory, types=TYPES, interval=interval, name=name,
-            updates=str(updates).lower(), lcores=sum(1 << lcore for lcore in lcores)))
+            updates=str(updates).lower(), lcores=sum(1 << lcore for lcore in lcores)) + more)
         daemon = start([COLLECTD, "-f", "-C", configuration], kind=Collectd, name="collectd")
         daemon.wait_line("Initialization complete")
         return daemon
@@ -166,6 +191,24 @@ def test_collectd_at_its_own_pace_is_told_of_each_death_that_is_held(forwarder, 
     told = [SEVERITY[state] for _, state in daemon.states(1) if state not in ("MISSING", "UNUSED")]
     changes = [now for now, before in zip(told, [None, *told]) if now != before]
     assert changes[:2 * deaths + 1] == ["OKAY", *["FAILURE", "OKAY"] * deaths]
+
+
+def test_collectd_hands_a_death_on_to_that_of_another_host(
+        forwarder, collectd, start, hook, tmp_path):
+    """Its network plugin carries notifications: the centre tells who died, and on which host."""
+    directory = tmp_path / "centre"
+    directory.mkdir()
+    configuration = directory / "collectd.conf"
+    configuration.write_text(CENTRE.format(directory=directory, types=TYPES))
+    centre = start([COLLECTD, "-f", "-C", configuration], name="centre")
+    centre.wait_line("Initialization complete")
+    fwd = forwarder(["-p", "3", "-K", "20"], hook=hook)
+    collectd(fwd.shm_name, interval=0.05, updates=True, more=SENDER)
+    hook.hold(1, Mode.SPIN)
+    centre.wait_line(r"^Notification: severity = FAILURE, host = test, plugin = dpdkevents, .* "
+                     r"lcore 1 Keep Alive Status: (DEAD|GONE)$")
+    hook.release(1)
+    assert fwd.terminate() == 0
 
 
 @pytest.mark.once
