@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(MISSING != [], reason="apt-get install prometheu
                                                       "prometheus-node-exporter")
 
 NAME = "/ka-test"
-CONTRIB = Path(__file__).parents[2] / "contrib/prometheus"
+TOP = Path(__file__).parents[2]
+CONTRIB = TOP / "contrib/prometheus"
 RULES = CONTRIB / "l2fwd_keepalive.rules.yml"
 FLEET = 50
 
@@ -267,6 +268,13 @@ def names_in(text):
     return set(re.findall(r"\bl2fwd_keepalive_\w+", text))
 
 
+def described():
+    """Names in the table of the README."""
+    section = (TOP / "README.md").read_text().split("\n## Prometheus\n")[1].split("\n## ")[0]
+    return {f"l2fwd_keepalive_{name}" for row in re.findall(r"^\| (`.*?) \|", section, re.M)
+            for name in re.findall(r"`(\w+)`", row)}
+
+
 def expressions():
     """Those of the dashboard, as Grafana would send them."""
     dashboard = json.loads((CONTRIB / "dashboard.json").read_text())
@@ -285,6 +293,8 @@ def test_rules_and_configuration_stand_the_tests_of_promtool():
     tested = (CONTRIB / "l2fwd_keepalive.rules.test.yml").read_text()
     for alert in re.findall(r"alert: (\w+)", RULES.read_text()):
         assert re.search(rf"alertname: {alert}\n *exp_alerts", tested), f"{alert} is never fired"
+    assert re.findall(r"^\| `(L2fwd\w+)`", (TOP / "doc/fleet.md").read_text(), re.M) == (
+        re.findall(r"alert: (\w+)", RULES.read_text()))
 
 
 @pytest.mark.once
@@ -316,6 +326,7 @@ def test_a_death_fires_the_alert_of_a_real_prometheus(
     wait_until(lambda: server.alerts("pending") == [], "it to be well again")
 
     shown = {name for name, _ in file.samples()}
+    assert described() == {re.sub("_(bucket|sum|count)$", "", name) for name in shown}
     for text in [RULES.read_text(), *expressions()]:
         assert names_in(text) - {"l2fwd_keepalive_rules"} <= shown, text
     for expression in expressions():
