@@ -368,21 +368,21 @@ show_check(const struct agent_options *options)
 {
 	static struct look look; /* Too big for a stack frame. */
 	struct text_refusal refusal;
-	char line[CHECK_LINE_MAX + 1], why[TEXT_REFUSAL_MAX];
+	char answer[CHECK_LINE_MAX], line[CHECK_LINE_MAX + 1], why[TEXT_REFUSAL_MAX];
 	enum check_verdict verdict = CHECK_NOTHING;
 	enum code printed;
 
 	if (look_glance(&look, options->name, &refusal)) {
 		const uint64_t period_ns = look.status.identity.period_ns;
 
-		verdict = check_write(line, &look.status,
+		verdict = check_write(answer, &look.status,
 				      options->max_age_ns != 0 ? options->max_age_ns :
 								 check_default_age_ns(period_ns));
 	} else {
 		text_refusal(why, &refusal, options);
-		check_write_nothing(line, refusal.error, why);
+		check_write_nothing(answer, refusal.error, why);
 	}
-	strcat(line, "\n");
+	snprintf(line, sizeof(line), "%s\n", answer);
 	printed = print_and_leave(line);
 	return printed == CODE_STOPPED ? (enum code)verdict : printed;
 }

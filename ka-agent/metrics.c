@@ -246,9 +246,18 @@ next_core(const struct status *status, unsigned int lcore)
 	return lcore;
 }
 
-#define FOREACH_CORE(lcore, status)                                                                \
-	for (unsigned int lcore = next_core(status, 0); lcore < KA_SHM_MAX_LCORES;                 \
-	     (lcore) = next_core(status, (lcore) + 1))
+/* A family, of which each core has the samples that put_core writes. */
+static void
+put_family(struct writer *writer, const char *name, const char *type, const char *help,
+	   void (*put_core)(struct writer *writer, unsigned int lcore))
+{
+	const struct status *status = writer->status;
+
+	begin_family(writer, name, type, help);
+	for (unsigned int lcore = next_core(status, 0); lcore < KA_SHM_MAX_LCORES;
+	     lcore = next_core(status, lcore + 1))
+		put_core(writer, lcore);
+}
 
 /* A worker that crashed is dead, whatever the monitor still found. */
 static uint32_t
@@ -262,7 +271,7 @@ state_of(const struct status *status, unsigned int lcore)
 }
 
 static void
-put_states(struct writer *writer)
+put_states(struct writer *writer, unsigned int lcore)
 {
 	static const char *const names[] = {
 		[KA_STATE_UNUSED] = "unused",	[KA_STATE_ALIVE] = "alive",
@@ -270,126 +279,118 @@ put_states(struct writer *writer)
 		[KA_STATE_MISSING] = "missing", [KA_STATE_DOZING] = "dozing",
 		[KA_STATE_SLEEP] = "sleep",
 	};
-	const struct status *status = writer->status;
 	char labels[WORD_MAX];
 
-	begin_family(writer, "core_state", "gauge",
-		     "Whether the last ping found a core in this state.");
-	FOREACH_CORE(lcore, status)
-	{
-		for (uint32_t state = 0; state < LENGTH(names); state++) {
-			snprintf(labels, sizeof(labels), ",lcore=\"%u\",state=\"%s\"", lcore,
-				 names[state]);
-			put_count(writer, "core_state", labels, state_of(status, lcore) == state);
-		}
+	for (uint32_t state = 0; state < LENGTH(names); state++) {
+		snprintf(labels, sizeof(labels), ",lcore=\"%u\",state=\"%s\"", lcore, names[state]);
+		put_count(writer, "core_state", labels, state_of(writer->status, lcore) == state);
 	}
 }
 
 /* What the states come to. */
 static void
-put_up_cores(struct writer *writer)
+put_up(struct writer *writer, unsigned int lcore)
 {
-	const struct status *status = writer->status;
+	const uint32_t state = state_of(writer->status, lcore);
 	char labels[WORD_MAX];
 
-	begin_family(writer, "core_up", "gauge",
-		     "Whether a core is neither dead nor given up; one that missed a ping is up.");
-	FOREACH_CORE(lcore, status)
-	{
-		const uint32_t state = state_of(status, lcore);
-
-		write_lcore(labels, lcore);
-		put_count(writer, "core_up", labels,
-			  state != KA_STATE_DEAD && state != KA_STATE_GONE &&
-				  status->snapshot.core[lcore].given_up_ns == 0);
-	}
+	write_lcore(labels, lcore);
+	put_count(writer, "core_up", labels,
+		  state != KA_STATE_DEAD && state != KA_STATE_GONE &&
+			  writer->status->snapshot.core[lcore].given_up_ns == 0);
 }
 
 static void
-put_given_up(struct writer *writer)
+put_given_up(struct writer *writer, unsigned int lcore)
 {
 	char labels[WORD_MAX];
 
-	begin_family(writer, "core_given_up", "gauge",
-		     "Whether a core is given up: it is not launched again, ever.");
-	FOREACH_CORE(lcore, writer->status)
-	{
-		write_lcore(labels, lcore);
-		put_count(writer, "core_given_up", labels,
-			  writer->status->snapshot.core[lcore].given_up_ns != 0);
-	}
+	write_lcore(labels, lcore);
+	put_count(writer, "core_given_up", labels,
+		  writer->status->snapshot.core[lcore].given_up_ns != 0);
 }
 
 static void
-put_last_heartbeats(struct writer *writer)
+put_last_heartbeat(struct writer *writer, unsigned int lcore)
 {
+	const struct ka_shm_core *core = &writer->status->snapshot.core[lcore];
 	char labels[WORD_MAX];
 
-	begin_family(writer, "core_last_heartbeat_timestamp_seconds", "gauge",
-		     "The last heartbeat of a core, in seconds since 1970.");
-	FOREACH_CORE(lcore, writer->status)
-	{
-		const struct ka_shm_core *core = &writer->status->snapshot.core[lcore];
-
-		if (core->last_seen_ns == 0)
-			continue;
-		write_lcore(labels, lcore);
-		put_seconds(writer, "core_last_heartbeat_timestamp_seconds", labels,
-			    real_ns_of(writer, core->last_seen_ns));
-	}
+	if (core->last_seen_ns == 0)
+		return;
+	write_lcore(labels, lcore);
+	put_seconds(writer, "core_last_heartbeat_timestamp_seconds", labels,
+		    real_ns_of(writer, core->last_seen_ns));
 }
 
 static void
-put_last_deaths(struct writer *writer)
+put_last_death(struct writer *writer, unsigned int lcore)
 {
+	const struct ka_shm_core *core = &writer->status->snapshot.core[lcore];
 	char labels[WORD_MAX];
 
-	begin_family(writer, "last_death_timestamp_seconds", "gauge",
-		     "When a core died last, and of what, in seconds since 1970.");
-	FOREACH_CORE(lcore, writer->status)
-	{
-		const struct ka_shm_core *core = &writer->status->snapshot.core[lcore];
-
-		if (core->died_ns == 0)
-			continue;
-		snprintf(labels, sizeof(labels), ",lcore=\"%u\",cause=\"%s\"", lcore,
-			 core->cause > KA_CAUSE_CRASHED ?
-				 "?" :
-				 recovery_cause_name((enum ka_cause)core->cause));
-		put_seconds(writer, "last_death_timestamp_seconds", labels,
-			    real_ns_of(writer, core->died_ns));
-	}
+	if (core->died_ns == 0)
+		return;
+	snprintf(labels, sizeof(labels), ",lcore=\"%u\",cause=\"%s\"", lcore,
+		 core->cause > KA_CAUSE_CRASHED ? "?" :
+						  recovery_cause_name((enum ka_cause)core->cause));
+	put_seconds(writer, "last_death_timestamp_seconds", labels,
+		    real_ns_of(writer, core->died_ns));
 }
 
 /* Which core polls a port may change, when another is given up. */
 static void
-put_ports(struct writer *writer)
+put_ports(struct writer *writer, unsigned int lcore)
 {
+	const struct ka_shm_load *load = &writer->status->load[lcore];
 	char labels[WORD_MAX];
 
-	begin_family(writer, "port_polled", "gauge", "A port that a core polls now; always 1.");
-	FOREACH_CORE(lcore, writer->status)
-	{
-		const struct ka_shm_load *load = &writer->status->load[lcore];
-
-		for (unsigned int i = 0; i < load->nb_ports && i < KA_SHM_MAX_PORTS; i++) {
-			snprintf(labels, sizeof(labels), ",lcore=\"%u\",port=\"%" PRIu16 "\"",
-				 lcore, load->port[i]);
-			put_count(writer, "port_polled", labels, 1);
-		}
+	for (unsigned int i = 0; i < load->nb_ports && i < KA_SHM_MAX_PORTS; i++) {
+		snprintf(labels, sizeof(labels), ",lcore=\"%u\",port=\"%" PRIu16 "\"", lcore,
+			 load->port[i]);
+		put_count(writer, "port_polled", labels, 1);
 	}
 }
 
 static void
-put_figure(struct writer *writer, const struct figure *figure, unsigned int lcore,
-	   const void *record)
+put_states_of_cores(struct writer *writer)
 {
+	put_family(writer, "core_up", "gauge",
+		   "Whether a core is neither dead nor given up; one that missed a ping is up.",
+		   put_up);
+	put_family(writer, "core_state", "gauge",
+		   "Whether the last ping found a core in this state.", put_states);
+}
+
+static void
+put_lives_of_cores(struct writer *writer)
+{
+	put_family(writer, "core_given_up", "gauge",
+		   "Whether a core is given up: it is not launched again, ever.", put_given_up);
+	put_family(writer, "core_last_heartbeat_timestamp_seconds", "gauge",
+		   "The last heartbeat of a core, in seconds since 1970.", put_last_heartbeat);
+	put_family(writer, "last_death_timestamp_seconds", "gauge",
+		   "When a core died last, and of what, in seconds since 1970.", put_last_death);
+	put_family(writer, "port_polled", "gauge", "A port that a core polls now; always 1.",
+		   put_ports);
+}
+
+/* A figure of every core, out of records of a size that begin with that of lcore 0. */
+static void
+put_figure(struct writer *writer, const struct figure *figure, const void *records, size_t size)
+{
+	const struct status *status = writer->status;
 	char labels[WORD_MAX];
 	uint64_t number;
 
-	memcpy(&number, (const char *)record + figure->offset, sizeof(number));
-	write_lcore(labels, lcore);
-	(figure->is_ns ? put_seconds : put_count)(writer, figure->name, labels, number);
+	begin_family(writer, figure->name, figure->type, figure->help);
+	for (unsigned int lcore = next_core(status, 0); lcore < KA_SHM_MAX_LCORES;
+	     lcore = next_core(status, lcore + 1)) {
+		memcpy(&number, (const char *)records + lcore * size + figure->offset,
+		       sizeof(number));
+		write_lcore(labels, lcore);
+		(figure->is_ns ? put_seconds : put_count)(writer, figure->name, labels, number);
+	}
 }
 
 static void
@@ -397,20 +398,11 @@ put_figures(struct writer *writer)
 {
 	const struct status *status = writer->status;
 
-	for (size_t i = 0; i < LENGTH(core_figures); i++) {
-		const struct figure *figure = &core_figures[i];
-
-		begin_family(writer, figure->name, figure->type, figure->help);
-		FOREACH_CORE(lcore, status)
-		put_figure(writer, figure, lcore, &status->snapshot.core[lcore]);
-	}
-	for (size_t i = 0; i < LENGTH(load_figures); i++) {
-		const struct figure *figure = &load_figures[i];
-
-		begin_family(writer, figure->name, figure->type, figure->help);
-		FOREACH_CORE(lcore, status)
-		put_figure(writer, figure, lcore, &status->load[lcore]);
-	}
+	for (size_t i = 0; i < LENGTH(core_figures); i++)
+		put_figure(writer, &core_figures[i], status->snapshot.core,
+			   sizeof(status->snapshot.core[0]));
+	for (size_t i = 0; i < LENGTH(load_figures); i++)
+		put_figure(writer, &load_figures[i], status->load, sizeof(status->load[0]));
 }
 
 /* ---- Histograms ---- */
@@ -440,30 +432,43 @@ put_histogram(struct writer *writer, const char *name, unsigned int lcore, unsig
 }
 
 static void
+put_turns(struct writer *writer, unsigned int lcore)
+{
+	const struct ka_shm_load *load = &writer->status->load[lcore];
+
+	put_histogram(writer, "loop_turn_seconds", lcore, FIRST_BUCKET_TURNS, load->turns,
+		      load->busy_ns + load->idle_ns);
+}
+
+static void
+put_outages(struct writer *writer, unsigned int lcore)
+{
+	put_histogram(writer, "outage_seconds", lcore, FIRST_BUCKET_OUTAGES,
+		      writer->status->load[lcore].outages,
+		      writer->status->snapshot.core[lcore].outages_ns);
+}
+
+static void
+put_detections(struct writer *writer, unsigned int lcore)
+{
+	put_histogram(writer, "detection_seconds", lcore, FIRST_BUCKET_OUTAGES,
+		      writer->status->load[lcore].detections,
+		      writer->status->snapshot.core[lcore].detections_ns);
+}
+
+static void
 put_histograms(struct writer *writer)
 {
-	const struct status *status = writer->status;
-
-	begin_family(writer, "loop_turn_seconds", "histogram", "What the turns of a loop took.");
-	FOREACH_CORE(lcore, status)
-	{
-		const struct ka_shm_load *load = &status->load[lcore];
-
-		put_histogram(writer, "loop_turn_seconds", lcore, FIRST_BUCKET_TURNS, load->turns,
-			      load->busy_ns + load->idle_ns);
-	}
-	if (status->identity.version_minor < MINOR_WITH_SUMS)
+	put_family(writer, "loop_turn_seconds", "histogram", "What the turns of a loop took.",
+		   put_turns);
+	if (writer->status->identity.version_minor < MINOR_WITH_SUMS)
 		return;
-	begin_family(writer, "outage_seconds", "histogram",
-		     "Outages of a core, from the last heartbeat before to the first one after.");
-	FOREACH_CORE(lcore, status)
-	put_histogram(writer, "outage_seconds", lcore, FIRST_BUCKET_OUTAGES,
-		      status->load[lcore].outages, status->snapshot.core[lcore].outages_ns);
-	begin_family(writer, "detection_seconds", "histogram",
-		     "From the last heartbeat of a core to the moment it was declared dead.");
-	FOREACH_CORE(lcore, status)
-	put_histogram(writer, "detection_seconds", lcore, FIRST_BUCKET_OUTAGES,
-		      status->load[lcore].detections, status->snapshot.core[lcore].detections_ns);
+	put_family(writer, "outage_seconds", "histogram",
+		   "Outages of a core, from the last heartbeat before to the first one after.",
+		   put_outages);
+	put_family(writer, "detection_seconds", "histogram",
+		   "From the last heartbeat of a core to the moment it was declared dead.",
+		   put_detections);
 }
 
 size_t
@@ -482,15 +487,10 @@ metrics_write(char *text, size_t room, const struct status *status, uint64_t now
 			 watched && status->owner == STATUS_RUNS);
 	if (status->owner != STATUS_NONE && !status->legacy)
 		put_monitor(&writer);
-	if (has_cores) {
-		put_up_cores(&writer);
-		put_states(&writer);
-	}
+	if (has_cores)
+		put_states_of_cores(&writer);
 	if (has_cores && !status->legacy) {
-		put_given_up(&writer);
-		put_last_heartbeats(&writer);
-		put_last_deaths(&writer);
-		put_ports(&writer);
+		put_lives_of_cores(&writer);
 		put_figures(&writer);
 		put_histograms(&writer);
 	}
