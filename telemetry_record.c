@@ -130,6 +130,9 @@ record_core(struct rte_tel_data *to, const struct ka_shm_core *core, const struc
 	answer_number(to, "recoveries", core->recoveries);
 	answer_number(to, "last_outage_ns", core->last_outage_ns);
 	answer_number(to, "longest_outage_ns", core->longest_outage_ns);
+	answer_number(to, "outages_ns", core->outages_ns);
+	answer_number(to, "detections_ns", core->detections_ns);
+	answer_number(to, "given_up", core->given_up_ns != 0);
 	if (core->last_seen_ns != 0)
 		answer_number(to, "last_seen_age_ns", age_ns(now_ns, core->last_seen_ns));
 	if (load->looked_ns != 0 && age_ns(now_ns, load->looked_ns) < RATE_AGE_MAX_NS)

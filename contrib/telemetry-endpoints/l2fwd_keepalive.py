@@ -37,6 +37,11 @@ LCORE = (
      "Times that a dead core moved again by itself."),
     ("longest_outage_ns", True, "longest_outage_seconds", GAUGE,
      "The longest outage of a core since the start."),
+    ("outages_ns", True, "outage_seconds_total", COUNTER, "Sum of all outages of a core."),
+    ("detections_ns", True, "detection_seconds_total", COUNTER,
+     "Sum of the times from the last heartbeat of a core to its death."),
+    ("given_up", False, "core_given_up", GAUGE,
+     "Whether a core is given up: it is not launched again, ever."),
     ("bursts", False, "bursts_received_total", COUNTER, "Bursts of frames that a core received."),
     ("busy_ns", True, "loop_busy_seconds_total", COUNTER,
      "Time in turns of a loop that received frames."),
@@ -64,7 +69,7 @@ OTHER = (
     ("check_period_seconds", GAUGE, "Time between two pings; 0 = keepalive is off."),
     ("monitor_last_tick_timestamp_seconds", GAUGE,
      "The last heartbeat of the main lcore, in seconds since 1970."),
-    ("core_up", GAUGE, "Whether a core is not dead; one that missed a ping is up."),
+    ("core_up", GAUGE, "Whether a core is neither dead nor given up; one that missed a ping is up."),
     ("core_state", GAUGE, "Whether the last ping found a core in this state."),
     ("core_last_heartbeat_timestamp_seconds", GAUGE,
      "The last heartbeat of a core, in seconds since 1970."),
@@ -126,7 +131,8 @@ def _life(answer, labels):
     """What is known where keepalive is on."""
     if "state" not in answer:
         return
-    yield "core_up", int(answer["state"] not in ("DEAD", "GONE")), labels
+    up = answer["state"] not in ("DEAD", "GONE") and not answer["given_up"]
+    yield "core_up", int(up), labels
     for state in STATES:
         yield "core_state", int(answer["state"] == state), {**labels, "state": state.lower()}
     if answer["deaths"] != 0:

@@ -85,7 +85,8 @@ def test_metrics_of_the_endpoint_are_the_segments_and_promtool_has_nothing_to_sa
     fwd = forwarder(["-p", "f", "-K", "5", "--allow-faults", "--fault", "1:exit@0.1"],
                     lcores="0@0,1@1,2@0", vdevs=[f"net_null{port}" for port in range(4)])
     segment = fwd.segment()
-    segment.wait(lambda now: any(event.kind == Kind.BACK for event in now.events()), "a return")
+    segment.wait(lambda now: any(event.kind == Kind.BACK for event in now.events()) and
+                 all(now.load[lcore].received > 0 for lcore in now.watched()), "a return, a load")
     asked = sock(fwd)
     before = segment.snapshot()
     text = exporter(asked)
@@ -105,7 +106,9 @@ def test_metrics_of_the_endpoint_are_the_segments_and_promtool_has_nothing_to_sa
     assert time.time() - 5 < find(samples, "monitor_last_tick_timestamp_seconds") <= time.time()
     for lcore in (1, 2):
         for name, field, scale in (("deaths_total", "deaths", 1), ("restarts_total", "restarts", 1),
-                                   ("longest_outage_seconds", "longest_outage_ns", 1e9)):
+                                   ("longest_outage_seconds", "longest_outage_ns", 1e9),
+                                   ("outage_seconds_total", "outages_ns", 1e9),
+                                   ("detection_seconds_total", "detections_ns", 1e9)):
             assert round(find(samples, name, lcore=str(lcore)) * scale) == getattr(
                 after.core[lcore], field), (name, lcore)
         assert find(samples, "core_up", lcore=str(lcore)) == 1

@@ -114,7 +114,8 @@ def test_a_core_is_told_as_the_segment_and_the_status_have_it(telemetry, agent):
     told, core, load = client.ask("lcore", 1), now.core[1], now.load[1]
     assert (told["watched"], told["cause"]) == (1, "exited") and core.cause == Cause.EXITED
     assert told["state"] in ("ALIVE", "MISSING")
-    for name in ("deaths", "restarts", "recoveries", "last_outage_ns", "longest_outage_ns"):
+    for name in ("deaths", "restarts", "recoveries", "last_outage_ns", "longest_outage_ns",
+                 "outages_ns", "detections_ns"):
         assert told[name] == getattr(core, name), name
     assert told["deaths"] == 3 == sum(told["detections"]) == sum(told["outages"])
     assert told["outages"] == list(load.outages) and told["detections"] == list(load.detections)
