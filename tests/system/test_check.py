@@ -76,6 +76,7 @@ def test_well_is_0_beside_an_attached_agent_and_within_50_ms(forwarder, agent, c
 def test_a_core_that_hangs_is_1_until_it_is_back(forwarder, agent, check, hook, build):
     fwd = forwarder(["-p", "3", "-K", "5", "--shm-name", NAME], hook=hook)
     segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a heartbeat")
     hook.hold(1, Mode.SPIN)
     segment.wait(lambda now: now.monitor.deaths == 1, "the death")
     code, line = check()
