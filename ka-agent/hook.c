@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hook.h"
@@ -19,6 +20,9 @@
 
 /* How often it is looked whether one has ended. */
 #define LOOK_NS (10 * NS_PER_MS)
+
+/* How long one that was killed may take to go, at the end. */
+#define KILL_PATIENCE_NS NS_PER_S
 
 /* A word of a call. */
 #define WORD_MAX 32
@@ -57,10 +61,14 @@ struct hook {
 	struct call waiting[HOOK_WAITING];
 	unsigned int first; /* Of those that wait. */
 	unsigned int nb_waiting;
+	bool ending;
+	uint64_t complained_ns; /* When; 0 = never. */
+	uint64_t troubled_ns;	/* Since when there is something to complain of; 0 = there is not. */
 	/* Since the last complaint. */
 	uint64_t runs;
 	uint64_t dropped;
 	uint64_t killed;
+	uint64_t left; /* At the end. */
 	uint64_t failed;
 	int last_status;
 	int error; /* Of starting it. */
@@ -247,16 +255,15 @@ hook_run(struct hook *hook, const struct event *event)
 static void
 kill_group(struct running *running)
 {
-	kill(-running->pid, SIGKILL);
-	running->killed = true;
+	running->killed = kill(-running->pid, SIGKILL) == 0;
 }
 
 static void
-reap(struct hook *hook, struct running *running, int flags)
+reap(struct hook *hook, struct running *running)
 {
 	int status;
 
-	if (running->pid == 0 || waitpid(running->pid, &status, flags) != running->pid)
+	if (running->pid == 0 || waitpid(running->pid, &status, WNOHANG) != running->pid)
 		return;
 	if (running->killed)
 		hook->killed++;
@@ -275,20 +282,27 @@ hook_turn(struct hook *hook)
 	for (unsigned int i = 0; i < HOOK_AT_ONCE; i++) {
 		struct running *running = &hook->running[i];
 
-		reap(hook, running, WNOHANG);
+		reap(hook, running);
 		if (running->pid != 0 && !running->killed && now_ns >= running->kill_ns)
 			kill_group(running);
 	}
 	start_waiting(hook);
 }
 
+static unsigned int
+nb_running(const struct hook *hook)
+{
+	unsigned int nb = 0;
+
+	for (unsigned int i = 0; i < HOOK_AT_ONCE; i++)
+		nb += hook->running[i].pid != 0;
+	return nb;
+}
+
 static bool
 is_idle(const struct hook *hook)
 {
-	for (unsigned int i = 0; i < HOOK_AT_ONCE; i++)
-		if (hook->running[i].pid != 0)
-			return false;
-	return hook->nb_waiting == 0;
+	return nb_running(hook) == 0 && hook->nb_waiting == 0;
 }
 
 uint64_t
@@ -300,14 +314,21 @@ hook_deadline_ns(const struct hook *hook)
 void
 hook_kill(struct hook *hook)
 {
+	const uint64_t end_ns = ka_shm_now_ns() + KILL_PATIENCE_NS;
+	const struct timespec pause = { .tv_nsec = NS_PER_MS };
+
+	hook->ending = true;
 	hook->dropped += hook->nb_waiting;
 	hook->nb_waiting = 0;
-	for (unsigned int i = 0; i < HOOK_AT_ONCE; i++) {
-		if (hook->running[i].pid == 0)
-			continue;
-		kill_group(&hook->running[i]);
-		reap(hook, &hook->running[i], 0);
+	for (unsigned int i = 0; i < HOOK_AT_ONCE; i++)
+		if (hook->running[i].pid != 0)
+			kill_group(&hook->running[i]);
+	hook_turn(hook);
+	while (nb_running(hook) != 0 && ka_shm_now_ns() < end_ns) {
+		(void)nanosleep(&pause, NULL);
+		hook_turn(hook);
 	}
+	hook->left = nb_running(hook);
 }
 
 /* ---- Complaints ---- */
@@ -322,20 +343,29 @@ put_status(FILE *line, int status)
 		fprintf(line, "with exit status %d", WEXITSTATUS(status));
 }
 
-bool
-hook_complaint(struct hook *hook, char text[HOOK_COMPLAINT_MAX])
+/* Those who run beside each other are told of in one line, and a storm in few. */
+static bool
+is_time_to_complain(struct hook *hook)
 {
-	FILE *line;
+	const uint64_t now_ns = ka_shm_now_ns();
 
-	if (!is_idle(hook))
-		return false;
-	if (hook->dropped + hook->killed + hook->failed + hook->not_started == 0) {
-		hook->runs = 0;
+	if (hook->dropped + hook->killed + hook->left + hook->failed + hook->not_started == 0) {
+		if (is_idle(hook))
+			hook->runs = 0;
 		return false;
 	}
-	line = fmemopen(text, HOOK_COMPLAINT_MAX, "w");
-	if (line == NULL)
+	if (hook->troubled_ns == 0)
+		hook->troubled_ns = now_ns;
+	if (hook->ending)
+		return true;
+	if (hook->complained_ns != 0 && now_ns - hook->complained_ns < HOOK_COMPLAINT_NS)
 		return false;
+	return is_idle(hook) || now_ns - hook->troubled_ns >= HOOK_COMPLAINT_NS;
+}
+
+static void
+put_complaint(FILE *line, const struct hook *hook)
+{
 	fprintf(line, "--exec %.80s: of %" PRIu64 " runs", hook->command, hook->runs);
 	if (hook->not_started != 0)
 		fprintf(line, ", %" PRIu64 " could not be started (%s)", hook->not_started,
@@ -347,11 +377,29 @@ hook_complaint(struct hook *hook, char text[HOOK_COMPLAINT_MAX])
 	if (hook->killed != 0)
 		fprintf(line, ", %" PRIu64 " were killed, at the end or after %d s", hook->killed,
 			(int)(HOOK_LIMIT_NS / NS_PER_S));
+	if (hook->left != 0)
+		fprintf(line, ", %" PRIu64 " could not be killed and still run", hook->left);
 	if (hook->dropped != 0)
 		fprintf(line, "; %" PRIu64 " events were dropped, with %d at once and %d waiting",
 			hook->dropped, HOOK_AT_ONCE, HOOK_WAITING);
+}
+
+bool
+hook_complaint(struct hook *hook, char text[HOOK_COMPLAINT_MAX])
+{
+	FILE *line;
+
+	if (!is_time_to_complain(hook))
+		return false;
+	line = fmemopen(text, HOOK_COMPLAINT_MAX, "w");
+	if (line == NULL)
+		return false;
+	put_complaint(line, hook);
 	fclose(line);
-	hook->runs = hook->dropped = hook->killed = hook->failed = hook->not_started = 0;
+	hook->complained_ns = ka_shm_now_ns();
+	hook->troubled_ns = 0;
+	hook->runs = nb_running(hook);
+	hook->dropped = hook->killed = hook->left = hook->failed = hook->not_started = 0;
 	return true;
 }
 

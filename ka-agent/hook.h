@@ -29,7 +29,10 @@
 /** One that runs longer is killed, with its process group. Nanoseconds. */
 #define HOOK_LIMIT_NS UINT64_C(10000000000)
 
-/** Room for a line that says what went wrong. */
+/** Between two lines that say what went wrong, but for the last one. Nanoseconds. */
+#define HOOK_COMPLAINT_NS UINT64_C(10000000000)
+
+/** Room for such a line. */
 #define HOOK_COMPLAINT_MAX 512
 
 /** Opaque. */
@@ -48,16 +51,20 @@ void hook_turn(struct hook *hook);
 uint64_t hook_deadline_ns(const struct hook *hook);
 
 /**
- * What went wrong since the last time, once nothing runs and nothing waits.
+ * What went wrong since the last time: as soon as nothing runs and nothing waits, or, where that does
+ * not come, HOOK_COMPLAINT_NS after it went wrong. Once in HOOK_COMPLAINT_NS at most.
  *
  * @return whether there is something to say.
  */
 bool hook_complaint(struct hook *hook, char line[HOOK_COMPLAINT_MAX]);
 
-/** Kill what still runs, and count what waits as dropped. Never waits for long: they cannot refuse. */
+/**
+ * Kill what still runs, and count what waits as dropped: this is the end. Waits for a second at most:
+ * one that has made itself another user's, or sleeps in the kernel, does not obey, and is left.
+ */
 void hook_kill(struct hook *hook);
 
-/** Free it. Nothing may run. NULL is allowed. */
+/** Free it, after hook_kill(). NULL is allowed. */
 void hook_destroy(struct hook *hook);
 
 #endif /* KA_AGENT_HOOK_H */
