@@ -63,7 +63,7 @@ struct hook {
 	unsigned int nb_waiting;
 	bool ending;
 	uint64_t complained_ns; /* When; 0 = never. */
-	uint64_t troubled_ns;	/* Since when there is something to complain of; 0 = there is not. */
+	uint64_t troubled_ns; /* Since when there is something to complain of; 0 = there is not. */
 	/* Since the last complaint. */
 	uint64_t runs;
 	uint64_t dropped;

@@ -163,7 +163,7 @@ see_to_outlets(struct agent *agent)
 	char line[HOOK_COMPLAINT_MAX];
 
 	outlets_turn(&agent->outlets);
-	if (outlets_complaint(&agent->outlets, line))
+	while (outlets_complaint(&agent->outlets, line))
 		complain(line);
 }
 
@@ -183,7 +183,7 @@ end_outlets(struct agent *agent)
 		pause_until(outlets_deadline_ns(&agent->outlets));
 		see_to_outlets(agent);
 	}
-	outlets_kill(&agent->outlets);
+	outlets_end(&agent->outlets);
 	see_to_outlets(agent);
 	outlets_close(&agent->outlets);
 }
@@ -425,7 +425,7 @@ main(int argc, char *argv[])
 	if (!open_metrics(&agent))
 		return CODE_INTERNAL;
 	if (outlets_open(&agent.outlets, &agent.options) != 0) {
-		complain("no memory for --exec");
+		complain("no memory for --exec or --syslog");
 		return CODE_INTERNAL;
 	}
 	code = run(&agent);

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "metrics.h"
 #include "metrics_file.h"
 
@@ -122,20 +122,6 @@ run(void *argument)
 	return NULL;
 }
 
-/* Signals are for the thread that waits for deaths. */
-static int
-start_thread(struct metrics_file *file)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	rc = pthread_create(&file->thread, NULL, run, file);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -rc;
-}
-
 int
 metrics_file_open(struct metrics_file **file, const char *path, const char *name)
 {
@@ -152,7 +138,7 @@ metrics_file_open(struct metrics_file **file, const char *path, const char *name
 	sem_init(&made->handed_over, 0, 0);
 	rc = (size_t)length < sizeof(made->temporary) ? write_text(made) : -ENAMETOOLONG;
 	if (rc == 0)
-		rc = start_thread(made);
+		rc = beside_start(&made->thread, run, made);
 	if (rc != 0) {
 		free(made);
 		return rc;
@@ -189,17 +175,13 @@ metrics_file_error(const struct metrics_file *file)
 int
 metrics_file_close(struct metrics_file *file)
 {
-	const uint64_t deadline_ns = ka_shm_now_ns() + NS_PER_S;
-	const struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
-					   .tv_nsec = (long)(deadline_ns % NS_PER_S) };
 	int rc;
 
 	if (file == NULL)
 		return 0;
 	atomic_store_explicit(&file->ended, true, memory_order_relaxed);
 	sem_post(&file->handed_over);
-	/* A thread that a disk holds keeps its memory; the process ends with it. */
-	rc = -pthread_clockjoin_np(file->thread, NULL, CLOCK_MONOTONIC, &deadline);
+	rc = beside_join(file->thread, NS_PER_S);
 	if (rc != 0)
 		return rc;
 	rc = metrics_file_error(file);

@@ -8,7 +8,6 @@
 #include "event.h"
 #include "json.h"
 #include "outlets.h"
-#include "syslogger.h"
 #include "text.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -25,8 +24,11 @@ outlets_open(struct outlets *outlets, const struct agent_options *options)
 		if (outlets->hook == NULL)
 			return -ENOMEM;
 	}
-	if (options->syslog)
-		syslogger_open();
+	if (options->syslog) {
+		outlets->syslogger = syslogger_open();
+		if (outlets->syslogger == NULL)
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -88,9 +90,8 @@ outlets_say(struct outlets *outlets, const struct report *report)
 	for (unsigned int at = 0; event_of(&event, report, at); at++) {
 		if (outlets->hook != NULL)
 			hook_run(outlets->hook, &event);
-		/* Last: whoever reads the log may take his time. */
-		if (outlets->options->syslog && at == 0)
-			syslogger_write(&event);
+		if (outlets->syslogger != NULL && at == 0)
+			syslogger_write(outlets->syslogger, &event);
 	}
 }
 
@@ -110,14 +111,19 @@ outlets_deadline_ns(const struct outlets *outlets)
 bool
 outlets_complaint(struct outlets *outlets, char line[HOOK_COMPLAINT_MAX])
 {
-	return outlets->hook != NULL && hook_complaint(outlets->hook, line);
+	if (outlets->hook != NULL && hook_complaint(outlets->hook, line))
+		return true;
+	return outlets->syslogger != NULL &&
+	       syslogger_complaint(outlets->syslogger, line, HOOK_COMPLAINT_MAX);
 }
 
 void
-outlets_kill(struct outlets *outlets)
+outlets_end(struct outlets *outlets)
 {
 	if (outlets->hook != NULL)
 		hook_kill(outlets->hook);
+	if (outlets->syslogger != NULL)
+		syslogger_end(outlets->syslogger);
 }
 
 void
@@ -125,4 +131,6 @@ outlets_close(struct outlets *outlets)
 {
 	hook_destroy(outlets->hook);
 	outlets->hook = NULL;
+	syslogger_close(outlets->syslogger);
+	outlets->syslogger = NULL;
 }

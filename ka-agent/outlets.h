@@ -14,13 +14,15 @@
 #include "hook.h"
 #include "options.h"
 #include "report.h"
+#include "syslogger.h"
 
 /** All ways that are open. */
 struct outlets {
 	const struct agent_options *options;
 	uint64_t ahead_ns; /**< --json: so far CLOCK_REALTIME is ahead of CLOCK_MONOTONIC. */
 	struct hook *hook; /**< --exec; NULL = not asked for. */
-	int error;	   /**< The first error of stdout, -errno: nothing is said after it. */
+	struct syslogger *syslogger; /**< --syslog; the same. */
+	int error; /**< The first error of stdout, -errno: nothing is said after it. */
 };
 
 /**
@@ -34,7 +36,7 @@ int outlets_open(struct outlets *outlets, const struct agent_options *options);
 /** Whether anyone wants the events of the ring, beside the deaths that the counters tell. */
 bool outlets_want_events(const struct outlets *outlets);
 
-/** Tell a report to all. Only stdout and the system's log may keep the caller waiting. */
+/** Tell a report to all. Only stdout may keep the caller waiting. */
 void outlets_say(struct outlets *outlets, const struct report *report);
 
 /** See to what runs beside: every outlets_deadline_ns() at least. Never waits. */
@@ -46,10 +48,10 @@ uint64_t outlets_deadline_ns(const struct outlets *outlets);
 /** What went wrong beside, for stderr. @return whether there is something to say. */
 bool outlets_complaint(struct outlets *outlets, char line[HOOK_COMPLAINT_MAX]);
 
-/** End at once what still runs. */
-void outlets_kill(struct outlets *outlets);
+/** End what still runs: programs at once, the system's log when it has taken all, or in a second. */
+void outlets_end(struct outlets *outlets);
 
-/** Close all. What runs must have ended, or been killed. */
+/** Close all, after outlets_end(). */
 void outlets_close(struct outlets *outlets);
 
 #endif /* KA_AGENT_OUTLETS_H */

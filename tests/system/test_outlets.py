@@ -4,9 +4,11 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import jsonschema
@@ -179,12 +181,73 @@ def _read(path):
 
 @pytest.mark.once
 def test_exec_is_killed_after_its_time(forge, agent, hooked):
+    """Those that wait come next; what was dropped is said although there is no quiet moment."""
     program, notes = hooked("exec sleep 1000")
-    forge()
+    segment = forge()
     watcher = agent(["-n", NAME, "--exec", program])
-    watcher.wait_line("of 1 runs, 1 were killed, .* after 10 s", stream="stderr", timeout=20)
-    assert sleepers() == []
+    watcher.wait_line("^Watching")
+    for _ in range(100):
+        segment.die()
+    wait_until(lambda: len(notes()) == 16, "the next eight", timeout=20)
+    watcher.wait_line("; 29 events were dropped", stream="stderr", timeout=20)
     assert watcher.terminate() == 0
+    assert sleepers() == []
+    assert len(watcher.lines("were killed", stream="stderr")) <= 2
+
+
+def test_exec_that_fails_each_time_is_told_once_and_summed_up(forge, agent, tmp_path):
+    segment = forge()
+    watcher = agent(["-n", NAME, "--exec", tmp_path / "none"])
+    watcher.wait_line("of 1 runs, 1 could not be started .No such file or directory",
+                      stream="stderr")
+    for count in range(1, 21):
+        segment.die()
+        watcher.wait_line("^1 dead cores: 1,", count=count)
+    assert len(watcher.lines(stream="stderr")) == 1
+    assert watcher.terminate() == 0
+    assert watcher.lines(stream="stderr")[1].text.endswith(
+        "of 20 runs, 20 could not be started (No such file or directory)")
+
+
+def test_exec_runs_whatever_the_parent_ignored(forge, agent, hooked):
+    """Who ignores SIGCHLD is not told of the end of a child."""
+    program, notes = hooked()
+    segment = forge()
+    watcher = agent(["-n", NAME, "--exec", program],
+                    preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    watcher.wait_line("^Watching")
+    for count in range(1, 21):
+        segment.die()
+        wait_until(lambda count=count: len(notes()) == count + 1, "the hook")
+    assert watcher.terminate() == 0
+    assert watcher.lines(stream="stderr") == []
+
+
+@pytest.fixture
+def open_path():
+    """A folder where other users get to; tmp_path is pytest's own."""
+    with tempfile.TemporaryDirectory() as path:
+        os.chmod(path, 0o755)
+        yield Path(path)
+
+
+def test_exec_that_may_not_be_killed_does_not_hold_up_the_end(forge, agent, open_path):
+    """It has become another user's, as su and sudo do."""
+    become = open_path / "become"
+    shutil.copy(shutil.which("setpriv"), become)
+    become.chmod(0o4755)
+    program = open_path / "hook"
+    program.write_text(f"#!/bin/sh\nexec {become} --reuid 0 --clear-groups sleep 1000\n")
+    program.chmod(0o755)
+    forge().path.chmod(0o666)
+    watcher = agent(["-n", NAME, "--exec", program], user=65534)
+    wait_until(lambda: len(sleepers()) == 1, "the hook")
+    watcher.signal(signal.SIGTERM)
+    watcher.wait_line("of 1 runs, 1 could not be killed and still run", stream="stderr")
+    wait_until(lambda: not watcher.running, "the end", timeout=4)
+    for path in sleepers():
+        os.kill(int(path.parent.name), signal.SIGKILL)
+    assert watcher.wait_exit() == 0
 
 
 @pytest.mark.parametrize("rest, how", [("exit 7", "with exit status 7"),
@@ -267,6 +330,39 @@ def test_syslog_has_a_line_for_each_event_with_collectds_severity(forge, start, 
         (24 + 5, f"forged (pid {os.getpid()}) has stopped.")]
     # Text is no other than without it.
     assert len(watcher.lines(stream="stdout")) == 3
+
+
+def test_a_log_that_nobody_reads_delays_nothing(forge, start, build, tmp_path):
+    """Not a death and not the end. What did not get through is counted, there and on stderr."""
+    deaths, later = 1100, 1100  # 1024 lines wait, and as many as the socket holds.
+    dev = tmp_path / "dev"
+    dev.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log"))
+        log.settimeout(10)
+        segment = forge()
+        watcher = start(["unshare", "--mount", "sh", "-c", PRIVATE_DEV, "sh", dev,
+                         tmp_path / "log", build.agent, "-n", NAME, "--syslog", "--json"])
+        watcher.wait_line('"attached"')
+        die_often(segment, watcher, deaths)
+        watcher.wait_line("--syslog: the system's log takes no lines", stream="stderr")
+        told = [log.recv(8192).decode() for _ in range(1025)]
+        assert "Watching" in told[0] and all("core 1 died" in line for line in told[1:])
+        die_often(segment, watcher, later, deaths)
+        while (gap := re.search(r"<28>.*: --syslog: (\d+) lines lost", told[-1])) is None:
+            told.append(log.recv(8192).decode())
+        assert len(told) - 2 + int(gap[1]) == deaths
+        assert watcher.terminate(timeout=4) == 0
+    assert len(watcher.lines("takes no lines", stream="stderr")) == 2
+    watcher.wait_line(r"--syslog: \d\d+ lines lost", stream="stderr")
+
+
+def die_often(segment, watcher, deaths, before=0):
+    """Not faster than the ring can tell."""
+    for count in range(before + 50, before + deaths + 1, 50):
+        for _ in range(50):
+            segment.die()
+        watcher.wait_line('"core_dead"', count=count)
 
 
 @pytest.mark.parametrize("option", [["--json"], ["--syslog"], ["--exec", "true"]])
