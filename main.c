@@ -24,6 +24,7 @@
 #include "forward.h"
 #include "log.h"
 #include "monitor.h"
+#include "notify.h"
 #include "options.h"
 #include "output.h"
 #include "plan.h"
@@ -61,6 +62,7 @@ struct app {
 	struct monitor *monitor;
 	struct progress *progress;
 	struct stats *stats;
+	struct notify *notify;
 	struct stop_result stop;
 };
 
@@ -269,6 +271,7 @@ start_views(struct app *app)
 	if (rc != 0)
 		RTE_LOG(WARNING, L2FWD, "telemetry: cannot answer below " TELEMETRY_ROOT ": %s\n",
 			rte_strerror(-rc));
+	notify_ready(app->notify, &config, app->options.check_period_ns);
 }
 
 /* ---- The main lcore's loop ---- */
@@ -390,6 +393,7 @@ work(struct app *app)
 	}
 	signal = run();
 	RTE_LOG(INFO, L2FWD, "signal %d: stopping\n", signal);
+	notify_stopping(app->notify);
 	status = EXIT_SUCCESS;
 work:
 	stop_work(app);
@@ -451,6 +455,9 @@ main(int argc, char *argv[])
 		fprintf(stderr, "l2fwd-keepalive: cannot start the threads that print\n");
 		goto options;
 	}
+	if (notify_start(&app.notify) != 0)
+		fprintf(stderr,
+			"l2fwd-keepalive: no memory or thread to tell the service manager\n");
 	rte_openlog_stream(output_log());
 	taken = rte_eal_init(eal_argc, argv);
 	if (taken < 0) {
@@ -479,6 +486,7 @@ eal:
 	if (!app.stop.hung)
 		rte_eal_cleanup();
 output:
+	notify_end(app.notify);
 	output_stop();
 options:
 	options_free(&app.options);
