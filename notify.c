@@ -25,7 +25,7 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define STATUS_MAX 256
 
-/* The status is renewed as often as this, and the watchdog if there is one by half its time. */
+/* The status is renewed no more often than this, the watchdog by half of its time. */
 #define STATUS_NS UINT64_C(2000000000)
 
 /* The main lcore leaves word so often in that time, and at least so often. */
@@ -47,11 +47,13 @@ enum {
 struct notify {
 	pthread_t thread;
 	sem_t asked;
-	_Atomic unsigned int
-		tell;		/* Added by the main lcore, taken by the thread. Release/acquire. */
-	_Atomic uint64_t turns; /* Of a main lcore that is well. Relaxed: a sign of life alone. */
-	uint64_t watchdog_ns;	/* 0 = there is none. Set before the thread is made. */
-	pthread_mutex_t status_lock; /* Of status; the main lcore only ever tries. */
+	/* Added by the main lcore, taken by the thread. Release/acquire. */
+	_Atomic unsigned int tell;
+	/* Of a main lcore that is well, by itself. The thread reads. Relaxed: a sign of life alone. */
+	_Atomic uint64_t turns;
+	uint64_t watchdog_ns; /* 0 = there is none. Set before the thread is made. */
+	/* Of status, which the main lcore writes and the thread reads; the main lcore only tries. */
+	pthread_mutex_t status_lock;
 	char status[STATUS_MAX];
 
 	/* The main lcore only. */
@@ -119,7 +121,7 @@ tell_status(struct notify *notify, char told[STATUS_MAX])
 	pthread_mutex_lock(&notify->status_lock);
 	memcpy(status, notify->status, sizeof(status));
 	pthread_mutex_unlock(&notify->status_lock);
-	if (strcmp(status, told) == 0)
+	if (status[0] == '\0' || strcmp(status, told) == 0)
 		return;
 	memcpy(told, status, sizeof(status));
 	snprintf(line, sizeof(line), "STATUS=%s", status);
@@ -144,6 +146,7 @@ tell_all(void *argument)
 	struct notify *notify = argument;
 	char told[STATUS_MAX] = "";
 	uint64_t due_ns = ka_shm_now_ns() + pause_ns(notify);
+	uint64_t status_ns = 0;
 	uint64_t turns = 0;
 	unsigned int what;
 
@@ -161,7 +164,10 @@ tell_all(void *argument)
 		if (ka_shm_now_ns() < due_ns)
 			continue;
 		due_ns = ka_shm_now_ns() + pause_ns(notify);
-		tell_status(notify, told);
+		if (ka_shm_now_ns() >= status_ns) {
+			tell_status(notify, told);
+			status_ns = ka_shm_now_ns() + STATUS_NS;
+		}
 		if (notify->watchdog_ns != 0 &&
 		    atomic_load_explicit(&notify->turns, memory_order_relaxed) != turns)
 			tell("WATCHDOG=1");
@@ -267,12 +273,12 @@ leave_status(struct notify *notify, size_t nb_well, uint64_t now_ns)
 	if (pthread_mutex_trylock(&notify->status_lock) != 0)
 		return;
 	if (config->monitor == NULL) {
-		snprintf(notify->status, STATUS_MAX, "keepalive is off, %.3f Mpps", rate / 1e6);
+		snprintf(notify->status, STATUS_MAX, "keepalive is off, %.1f Mpps", rate / 1e6);
 	} else {
 		totals = monitor_totals(config->monitor);
 		snprintf(notify->status, STATUS_MAX,
 			 "%zu of %zu cores well, %" PRIu64 " deaths, %" PRIu64 " restarts, %" PRIu64
-			 " recoveries, longest outage %.1f ms, %.3f Mpps",
+			 " recoveries, longest outage %.1f ms, %.1f Mpps",
 			 nb_well, config->nb_workers, totals->deaths, totals->restarts,
 			 totals->recoveries, (double)longest_outage_ns(config) / NS_PER_MS,
 			 rate / 1e6);
@@ -311,7 +317,8 @@ notify_ready(struct notify *notify, const struct stats_config *config, uint64_t 
 	notify->counted_ns = ka_shm_now_ns();
 	turn_ns = RTE_MIN(TURN_NS, pause_ns(notify) / TURNS_A_TIME);
 	rte_timer_init(&notify->timer);
-	leave_word(&notify->timer, notify);
+	(void)frame_rate(notify, notify->counted_ns + 1);
+	counter_add(&notify->turns, 1);
 	rte_timer_reset(&notify->timer, turn_ns * rte_get_timer_hz() / NS_PER_S, PERIODICAL,
 			rte_lcore_id(), leave_word, notify);
 	ask(notify, TELL_READY);

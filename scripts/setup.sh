@@ -8,7 +8,7 @@
 set -euo pipefail
 
 declare -A packages=(
-	[build]="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev"
+	[build]="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev libsystemd-dev"
 	[demo]="iproute2 iputils-ping procps"
 	[test]="bash-completion clang collectd-core dpdk-dev ethtool groff-base iperf3 iproute2
 		iputils-ping jq libcmocka-dev mandoc procps prometheus prometheus-node-exporter

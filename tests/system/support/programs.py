@@ -39,7 +39,7 @@ class Forwarder(Process):
     """l2fwd-keepalive."""
 
     def __init__(self, build, args=(), *, eal=(), lcores=None, vdevs=("net_null0", "net_null1"),
-                 file_prefix=None, quiet=True, memory=None, **process):
+                 file_prefix=None, quiet=True, before=(), memory=None, **process):
         args = [str(arg) for arg in args]
         if quiet and _value(args, "--demo-lifetime") is None:
             args += ["--demo-lifetime", "0"]
@@ -55,9 +55,10 @@ class Forwarder(Process):
         self.ports = self._count_ports(args, vdevs)
         self._segments = []
         super().__init__(
-            [build.forwarder, "--no-pci", *(memory or memory_options()), "--lcores",
+            [*before, build.forwarder, "--no-pci", *(memory or memory_options()), "--lcores",
              lcores or lcore_map(2),
-             *prefix, *(f"--vdev={vdev}" for vdev in vdevs), *eal, "--", *args], **process)
+             *prefix, *(f"--vdev={vdev}" for vdev in vdevs), *eal, "--", *args],
+            name=build.forwarder.name, **process)
 
     @staticmethod
     def _count_ports(args, vdevs):
