@@ -18,7 +18,7 @@ files() {
 	{
 		git ls-files --cached --others --exclude-standard 2>/dev/null ||
 			find . -type f -not -path './.git/*' -not -path './build*' -printf '%P\n'
-	} | grep -v '^tests/fuzz/corpus/' | sort -u | while IFS= read -r file; do
+	} | grep -vE '^(tests/fuzz/corpus|bench/results)/' | sort -u | while IFS= read -r file; do
 		if [ -f "$file" ]; then echo "$file"; fi
 	done
 }
