@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -15,6 +16,9 @@
 #define ESCAPE_SIGNAL SIGUSR2
 
 #define STACK_FRAMES_MAX 32
+
+/* A crashing worker waits so long for stderr to take its stack. */
+#define LAST_WORDS_MS 100
 
 /* A handler is given no pointer of ours. */
 static _Thread_local struct forward_lcore *self;
@@ -42,14 +46,28 @@ is_silent(const struct forward_lcore *worker)
 
 /* ---- In the worker's thread ---- */
 
-/* Writes by itself and without malloc(); the log's pipe does not block. */
+/* Writes by itself and without malloc(). */
 static void
-write_stack(void)
+write_stack(int fd)
 {
 	void *frames[STACK_FRAMES_MAX];
 	int nb = backtrace(frames, STACK_FRAMES_MAX);
 
-	backtrace_symbols_fd(frames, nb, output_log_descriptor());
+	backtrace_symbols_fd(frames, nb, fd);
+}
+
+/*
+ * What is in the log's pipe may die with the thread that carries it on, so last words go to stderr
+ * itself; but not where it has been blocked for some time, for that would hold up the end.
+ */
+static int
+descriptor_of_last_words(void)
+{
+	struct pollfd err = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&err, 1, LAST_WORDS_MS) == 1 && (err.revents & POLLOUT) != 0)
+		return STDERR_FILENO;
+	return output_log_descriptor();
 }
 
 static void
@@ -67,7 +85,7 @@ on_ask(int number)
 	if (want == ESCAPE_NOTHING || ((want & ESCAPE_ANYHOW) == 0 && !is_silent(worker)))
 		return;
 	if ((want & ESCAPE_EVIDENCE) != 0)
-		write_stack();
+		write_stack(output_log_descriptor()); /* Which never blocks. */
 	if ((want & ESCAPE_LEAVE) != 0 && may_leave(worker)) {
 		escape_close(worker);
 		siglongjmp(worker->escape.top, 1);
@@ -90,7 +108,7 @@ on_crash(int number, siginfo_t *info, void *context)
 		if (tell != NULL)
 			tell(atomic_load_explicit(&crash_data, memory_order_relaxed), self->lcore,
 			     number);
-		write_stack();
+		write_stack(descriptor_of_last_words());
 	}
 	sigaction(number, &by_default, NULL);
 	/* One that was sent by kill() would not come again by itself. */

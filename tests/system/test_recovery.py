@@ -201,6 +201,7 @@ def test_a_crash_is_told_with_its_signal(forwarder, agent):
         "1 dead cores: 1,", "Core 1 crashed: signal 11, Segmentation fault.",
         f"l2fwd-keepalive (pid {fwd.pid}) has died."]
     assert fwd.wait_exit() in (-signal.SIGSEGV, 99)
+    assert any("fault_make" in line.text for line in fwd.lines(STACK_FRAME)), fwd.report()
 
 
 def allow_core():
