@@ -123,6 +123,7 @@ def collectd(start, tmp_path):
     return start_collectd
 
 
+@pytest.mark.once
 def test_w2_collectd_finds_a_healthy_core_okay_and_never_warns(forwarder, collectd):
     """W2: of the original, collectd says WARNING "MISSING" for ever; a healthy core is ALIVE."""
     fwd = forwarder(["-p", "3", "-K", "500"])
@@ -133,6 +134,7 @@ def test_w2_collectd_finds_a_healthy_core_okay_and_never_warns(forwarder, collec
     assert fwd.terminate() == 0
 
 
+@pytest.mark.once
 def test_collectd_reports_each_death_and_the_return(forwarder, collectd):
     """A death is FAILURE, preceded by a WARNING of the first missed ping, and then OKAY again."""
     fwd = forwarder(["-p", "3", "-K", "200", "--demo-lifetime", "0.3", "--seed", "2"])
@@ -149,6 +151,7 @@ def test_collectd_reports_each_death_and_the_return(forwarder, collectd):
     assert after_death == {"ALIVE"} and before_death == {"MISSING"}, states
 
 
+@pytest.mark.once
 def test_collectd_sees_a_hung_worker_down_until_it_returns(forwarder, collectd, hook):
     """FAILURE, and nothing else, for as long as the worker hangs; OKAY once it moves again."""
     fwd = forwarder(["-p", "3", "-K", "20"], hook=hook)

@@ -554,6 +554,7 @@ def test_w17_a_worker_that_moves_nothing_is_reported(forwarder):
     wait_until(lambda: objects() == [], "the segment to be removed")
 
 
+@pytest.mark.once
 def test_w17_a_worker_that_hangs_is_not_stalled_as_well(forwarder, hook):
     """The device counts on while its worker hangs: that is the death's doing. Nobody says STALLED,
     and nobody that it moves again afterwards."""
@@ -576,6 +577,7 @@ def test_w17_a_worker_that_hangs_is_not_stalled_as_well(forwarder, hook):
     assert fwd.terminate() == 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("policy, end", [("report", Kind.RECOVERY), ("respawn", Kind.BACK)])
 def test_w17_a_stall_that_began_while_the_worker_was_down_is_reported(forwarder, hook, policy, end):
     """It was found in the worker's last moments, and it was down when it was to be told. Once it is

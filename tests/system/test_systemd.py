@@ -112,6 +112,7 @@ def test_systemd_is_told_without_keepalive(forwarder, manager):
     assert fwd.terminate() == 0
 
 
+@pytest.mark.once
 def test_w16_a_hung_main_lcore_loses_its_watchdog(forwarder, manager):
     """W16: nobody watches the original's main lcore. It has the watchdog again when it goes on."""
     told = manager()
@@ -122,6 +123,7 @@ def test_w16_a_hung_main_lcore_loses_its_watchdog(forwarder, manager):
     wait_watchdogs(told, 2)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("args", [[], ["--on-hang", "respawn", "--max-restarts", "0/1"]],
                          ids=["watched", "given up"])
 def test_a_core_that_stays_down_costs_the_watchdog(forwarder, manager, args):

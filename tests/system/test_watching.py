@@ -430,6 +430,7 @@ def test_w15_lifetime_0_lets_workers_live(forwarder):
     assert fwd.lines("demonstration") == [] and len(launches(fwd)) == 1
 
 
+@pytest.mark.once
 def test_w15_the_demonstration_is_on_by_default_and_says_so(forwarder):
     """As in the original a life lasts 8 s at most; a line must say so and how to turn it off."""
     fwd = forwarder(["-p", "3", "-K", "50"], quiet=False)
