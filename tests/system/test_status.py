@@ -138,7 +138,9 @@ def test_late_turns_are_counted_from_late_us_on(forwarder, agent):
         assert load.late_ns == int(float(late_us) * 1000)
         assert (status_of(agent)[1]["1"]["late"] == "0") == (late_us == "0")
         assert fwd.terminate() == 0
-    assert counts["0.001"][0] == counts["0.001"][1] > 0 and counts["0"][0] == 0, counts
+    # The worker goes on while its counters are read, one after the other.
+    assert counts["0.001"][0] == pytest.approx(counts["0.001"][1], abs=100) and counts["0"][0] == 0
+    assert counts["0.001"][1] > 1000, counts
 
 
 def test_status_takes_nobodys_place_and_needs_only_to_read(forwarder, agent, hook):
