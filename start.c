@@ -133,7 +133,7 @@ explain_creation(int rc, const struct options *options, char error[START_ERROR_M
 	if (rc == -EPERM && options->shm_group != (gid_t)-1)
 		snprintf(error, START_ERROR_MAX,
 			 "--shm-group: this user may not give the segment to group %u: become a "
-			 "member of it, or run as root",
+			 "member of it, or run with CAP_CHOWN",
 			 (unsigned int)options->shm_group);
 	else
 		snprintf(error, START_ERROR_MAX,

@@ -25,14 +25,19 @@ def named(what):
     return [name.lower() for name in re.findall(r"CAP_(\w+)", row[1])]
 
 
-def only(capabilities, user=None):
-    """A command in front of another that leaves it these capabilities, also beyond an exec."""
+def only(capabilities, user=None, group=None):
+    """A command in front of another that leaves it these capabilities, also beyond an exec.
+
+    group: one more that it is in.
+    """
     if shutil.which("setpriv") is None:
         pytest.skip("no setpriv")
     sets = ",".join(["-all", *(f"+{name}" for name in capabilities)])
     command = ["setpriv", f"--bounding-set={sets}", "--inh-caps=-all", "--no-new-privs"]
     if user is not None:
         command += [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    if group is not None:
+        command += [f"--groups={group}"]
     return command
 
 
@@ -85,4 +90,17 @@ def test_a_user_like_any_other_forwards_without_huge_pages(forwarder, tmp_path):
                     env={"XDG_RUNTIME_DIR": str(runtime)})
     assert left(fwd) == 0
     fwd.wait_line("^Dead core 1 - restarting", count=2)
+    assert fwd.terminate() == 0
+
+
+def test_root_without_chown_gives_the_segment_to_a_group_of_its_own_only(forwarder):
+    """As the unit has it: without the group it is refused and told why, with it the group has it."""
+    args = ["-p", "3", "-K", "5", "--shm-mode", "0660", "--shm-group", str(NOBODY)]
+    fwd = forwarder(args, started=False, before=only([]))
+    assert fwd.wait_exit() == 1
+    fwd.wait_line(rf"--shm-group: this user may not give the segment to group {NOBODY}: "
+                  "become a member of it, or run with CAP_CHOWN$")
+    fwd = forwarder(args, before=only([], group=NOBODY))
+    about = Path(f"/dev/shm{fwd.shm_name}").stat()
+    assert (about.st_gid, about.st_mode & 0o777) == (NOBODY, 0o660)
     assert fwd.terminate() == 0
