@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What systemd is told, through a NOTIFY_SOCKET of our own; and its units."""
 
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,8 +16,21 @@ import pytest
 from support.deadline import holds_for, wait_until
 from support.hook import Mode
 from support.programs import lcore_map
+from support.segment import State
 
 WATCHDOG_S = 0.6
+
+# As long as a core may be silent that was declared dead (health.h), and some.
+STARVED_NS = 2_200_000_000
+
+# Wants CPU argv[1] whole, until its input ends.
+GLUTTON = """
+import os, sys, threading
+os.sched_setaffinity(0, {int(sys.argv[1])})
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True:
+    pass
+"""
 
 UNITS = ["l2fwd-keepalive.service", "ka-agent.service"]
 
@@ -142,6 +157,51 @@ def test_a_core_whose_ports_others_have_is_not_missed(forwarder, manager):
     fwd.wait_line("goes from core 1 to core 2")
     wait_watchdogs(told, 5)
     wait_until(lambda: "STATUS=2 of 2" in told.status(), "the status")
+
+
+def set_share(pid, nice):
+    """Its part of a CPU, among its own session and, where sessions share CPUs, as a session."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        os.setpriority(os.PRIO_PROCESS, int(task), nice)
+    autogroup = Path(f"/proc/{pid}/autogroup")
+    if autogroup.exists():
+        autogroup.write_text(str(nice))
+
+
+@pytest.fixture
+def glutton(start):
+    """(a process) on the CPU of lcore 1; a program of low share gets a turn in many seconds there.
+
+    One of real-time priority would leave a turn every second to the others: the kernel sees to it.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        pytest.skip("takes two CPUs")
+    theirs, ours = os.pipe()
+    process = start([sys.executable, "-c", GLUTTON, str(cpus[1])], stdin=theirs)
+    os.close(theirs)
+    yield process
+    os.close(ours)
+    process.wait_exit()
+
+
+@pytest.mark.once
+def test_a_core_that_the_host_starves_does_not_cost_the_watchdog(forwarder, manager, glutton):
+    """Another process would fare no better."""
+    told = manager()
+    fwd = forwarder(["-p", "3", "-K", "5"], env=told.environment())
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    set_share(glutton.pid, -20)
+    set_share(fwd.pid, 19)
+
+    def starved():
+        return time.monotonic_ns() - segment.core(1).last_seen_ns > STARVED_NS
+    wait_until(starved, "a core that is starved for long")
+    before = told.count("WATCHDOG=1")
+    wait_until(lambda: told.count("WATCHDOG=1") > before, "a renewal", 3 * WATCHDOG_S)
+    assert starved() and segment.core(1).state == State.MISSING
+    assert segment.monitor().deaths == 0
 
 
 def test_a_manager_that_does_not_read_delays_no_ping(forwarder, hook, manager):
