@@ -23,8 +23,7 @@ class Terminal:
         self._tmux("set-option", "-g", "window-size", "manual")
         self.resize(columns, rows)
         self.wait_line("[#$]")
-        self.command(f"PS1='{PROMPT}'")
-        self.wait(lambda lines: lines[-1].strip() == PROMPT, "the prompt of the shell")
+        self._type(f"PS1='{PROMPT}'")
 
     def _tmux(self, *args, env=None):
         done = subprocess.run(["tmux", "-S", self._socket, *map(str, args)], env=env, text=True,
@@ -39,10 +38,15 @@ class Terminal:
         """Press keys by tmux's names for them: "q", "C-z", "Up"."""
         self._tmux("send-keys", *names)
 
-    def command(self, text):
-        """Type a line."""
+    def _type(self, text):
         self._tmux("send-keys", "-l", text)
         self.keys("Enter")
+
+    def command(self, text):
+        """Type a line for the shell, once it asks for one: what is typed before is echoed in front
+        of the prompt, and what the command says then begins in the prompt's line."""
+        self.wait(lambda lines: lines[-1].strip() == PROMPT, "the prompt of the shell")
+        self._type(text)
 
     def lines(self):
         """What is on the screen, from the top."""
