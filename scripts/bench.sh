@@ -5,7 +5,7 @@
 # its target: bench.sh [--quick] [--ci] [MEASUREMENT]...
 #             bench.sh --table FILE.json
 #
-#   --quick             3 minutes instead of a quarter of an hour
+#   --quick             3 minutes instead of 8
 #   --ci                exit 1 when a ratio is below 0.9 of its target, or something not measured
 #   --table FILE.json   measure nothing: print a result as a table in Markdown
 #   MEASUREMENT         only these; --help lists them, and further options
