@@ -34,7 +34,7 @@ ALL = {
     "host": (host.measure, 2, 10),
     "null": (rates.null, 55, 130),
     "ring": (rates.ring, 15, 40),
-    "memif": (rates.memif_pair, 35, 70),
+    "memif": (rates.memif_pair, 35, 110),
     "outages": (outages.measure, 30, 150),
     "main": (outages.main_lcore, 8, 50),
     "agent": (wakeup.measure, 12, 50),
