@@ -65,12 +65,20 @@ launch_when_asked(void *argument)
  * up there, while the main lcore goes on with its ping on another. One wake-up across CPUs instead
  * of two one after the other, with the end of the ping between them. Where that cannot be, launches
  * take a little longer.
+ *
+ * Under a real-time policy it must not be: the launched worker polls and never yields, so the thread
+ * would not come to hear that the launch is done.
  */
 static void
 move_thread(const struct launcher *launcher)
 {
 	rte_cpuset_t cpus = rte_lcore_cpuset(launcher->lcore);
+	struct sched_param parameters;
+	int policy;
 
+	if (pthread_getschedparam(launcher->thread, &policy, &parameters) != 0 ||
+	    policy == SCHED_FIFO || policy == SCHED_RR)
+		return;
 	(void)pthread_setaffinity_np(launcher->thread, sizeof(cpus), &cpus);
 }
 

@@ -333,7 +333,8 @@ judge(struct monitor *monitor, struct watched *core, bool never_marked)
 	}
 	if (verdict == RECOVERY_STARVED)
 		note_starvation(monitor, core);
-	if (!never_marked)
+	/* One that was launched and is kept from running is gone no more. */
+	if (!never_marked || verdict == RECOVERY_STARVED)
 		core->record->state = KA_STATE_MISSING;
 }
 
@@ -629,7 +630,7 @@ monitor_stop(struct monitor *monitor)
 	rte_timer_stop_sync(&monitor->timer);
 	rte_timer_stop_sync(&monitor->load_timer);
 	/* The segment goes next: a crash has nothing more to write to. */
-	escape_install(NULL, NULL);
+	escape_uninstall();
 }
 
 const struct ka_shm_monitor *

@@ -35,6 +35,12 @@ revive_init(struct revive *revive, const struct revive_config *config, struct fo
 	return revive->launcher == NULL ? -ENOMEM : 0;
 }
 
+static uint64_t
+lives_of(const struct revive *revive)
+{
+	return atomic_load_explicit(&revive->worker->lives, memory_order_relaxed);
+}
+
 void
 revive_launch(struct revive *revive, uint64_t now_ns)
 {
@@ -43,6 +49,7 @@ revive_launch(struct revive *revive, uint64_t now_ns)
 	revive->wants_launch = false;
 	revive_note_alive(revive);
 	revive->launching = true;
+	revive->lives_at_launch = lives_of(revive);
 	launcher_ask(revive->launcher);
 	forward_log_launch(revive->worker);
 }
@@ -163,8 +170,11 @@ revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum 
 		.period_ns = revive->config->period_ns,
 	};
 
-	/* Asked to run and not yet at it: its CPU is taken, which is not its fault. */
-	if (launcher_is_pending(revive->launcher)) {
+	/*
+	 * Asked to run and not yet at it: its CPU is taken, which is not its fault. Once it has begun
+	 * it is the launching thread that gets no CPU, and the worker is judged as any other.
+	 */
+	if (launcher_is_pending(revive->launcher) && lives_of(revive) == revive->lives_at_launch) {
 		*cause = start_overdue ? KA_CAUSE_STARVED : KA_CAUSE_NONE;
 		return start_overdue ? RECOVERY_STARVED : RECOVERY_WAIT;
 	}

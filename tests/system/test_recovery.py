@@ -513,6 +513,35 @@ def test_w14_a_relaunch_without_a_cpu_delays_no_ping(forwarder, hook, hog):
     assert fwd.terminate() == 0
 
 
+def test_a_relaunched_worker_without_a_cpu_is_gone_no_more(forwarder, hog):
+    """It has died once, of its own; that the host keeps it from coming back is no second death, and
+    nothing that another process would fare better with."""
+    fwd = forwarder([*FAULTS, "--fault", "1:exit@1"])
+    segment = fwd.segment()
+    worker = worker_thread(fwd, 1)
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    wait_until(lambda: fwd.threads()[worker][0] == "S", "the worker to wait for work")
+    hog.take(0.9)
+    now = segment.wait(lambda now: segment.events(Kind.STARVING), "it to be said while it lasts")
+    assert (now.core[1].state, now.core[1].deaths, now.core[1].restarts) == (State.MISSING, 1, 1)
+    hog.wait_free()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
+    assert segment.monitor().deaths == 1
+    assert fwd.terminate() == 0
+
+
+def test_a_hang_is_cured_under_a_real_time_policy(forwarder):
+    """All threads poll at one and the same real-time priority, as operators like it: a worker that
+    spins lets nobody else run on its CPU, and is taken out of it all the same."""
+    fwd = forwarder([*FAULTS, "--on-hang", "respawn", "--fault", "1:spin@0.5,1:exit@1"],
+                    preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))
+    segment = fwd.segment()
+    segment.wait(lambda now: len(segment.events(Kind.BACK)) == 2, "its second return")
+    causes = [event.cause for event in segment.events(Kind.DEATH)]
+    assert causes == [Cause.SPINNING, Cause.EXITED]
+    assert fwd.terminate() == 0
+
+
 def test_a_starved_worker_does_not_hang_at_the_end(forwarder, hog):
     """SIGTERM while the host has taken the worker's CPU: it leaves its loop as soon as it can, and
     nobody says that it hung."""
