@@ -32,6 +32,7 @@
 #include "progress.h"
 #include "shm.h"
 #include "signals.h"
+#include "standard_files.h"
 #include "start.h"
 #include "stats.h"
 #include "stop.h"
@@ -406,22 +407,6 @@ ports:
 	return app->stop.stuck && status == EXIT_SUCCESS ? EXIT_STUCK : status;
 }
 
-/*
- * Without stdin, stdout or stderr the next file opened would take its number, and what drivers
- * print would go there.
- */
-static void
-occupy_standard_files(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
 /* For dpdk-dumpcap and dpdk-pdump, where EAL serves other processes. */
 static void
 start_capture(void)
@@ -449,7 +434,7 @@ main(int argc, char *argv[])
 	case OPTIONS_RUN:
 		break;
 	}
-	occupy_standard_files();
+	standard_files_occupy(O_RDWR);
 	signals_block();
 	if (output_start() != 0) {
 		fprintf(stderr, "l2fwd-keepalive: cannot start the threads that print\n");

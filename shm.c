@@ -569,7 +569,9 @@ ka_shm_post(struct ka_shm_writer *writer)
 	sem_t *semaphore = &writer->segment->legacy.core_died;
 	int credit;
 
-	if (sem_getvalue(semaphore, &credit) == 0 && credit >= KA_SHM_CREDIT_MAX)
+	/* Of one that somebody wrote over, the credit says nothing either. */
+	if (semaphore_is_sound(semaphore) && sem_getvalue(semaphore, &credit) == 0 &&
+	    credit >= KA_SHM_CREDIT_MAX)
 		return false;
 	return post(writer) == 0;
 }
@@ -878,6 +880,14 @@ ka_shm_read_load(const struct ka_shm_reader *reader, unsigned int lcore, struct 
 		return copy_quietly(reader->segment, copy_load, load, lcore);
 	memset(load, 0, sizeof(*load));
 	return 0;
+}
+
+void
+ka_shm_peek_load(const struct ka_shm_reader *reader, unsigned int lcore, struct ka_shm_load *load)
+{
+	memset(load, 0, sizeof(*load));
+	if (!reader->is_legacy)
+		copy_load(reader->segment, load, lcore);
 }
 
 void

@@ -475,6 +475,10 @@ int ka_shm_snapshot(const struct ka_shm_reader *reader, struct ka_shm_snapshot *
 int
 ka_shm_read_load(const struct ka_shm_reader *reader, unsigned int lcore, struct ka_shm_load *load);
 
+/** As ka_shm_read_load(), without waiting for a quiet moment: each word valid by itself. */
+void
+ka_shm_peek_load(const struct ka_shm_reader *reader, unsigned int lcore, struct ka_shm_load *load);
+
 /** The monitor's record without waiting for a quiet moment: each word valid by itself. */
 void ka_shm_peek_monitor(const struct ka_shm_reader *reader, struct ka_shm_monitor *monitor);
 

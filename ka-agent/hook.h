@@ -41,10 +41,10 @@ struct hook;
 /** @param command  path, or name to be found by PATH. @return NULL without memory. */
 struct hook *hook_create(const char *command);
 
-/** Run it for an event: now, or as soon as there is room. Never waits. */
+/** Run it for an event: now, or as soon as there is room. Waits for its loading at most. */
 void hook_run(struct hook *hook, const struct event *event);
 
-/** See to those that ended or take too long, and start those that wait. Never waits. */
+/** See to those that ended or take too long, and start those that wait, as hook_run(). */
 void hook_turn(struct hook *hook);
 
 /** When to see to them again, CLOCK_MONOTONIC in nanoseconds; UINT64_MAX = there is nothing to do. */

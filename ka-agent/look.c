@@ -112,18 +112,25 @@ look_judge(struct look *look)
 
 /*
  * A copy that caught the writer in the middle of a change serves as well (-EAGAIN): each figure by
- * itself is right.
+ * itself is right. A writer that died in the middle of one is waited for once, not for each core.
  */
 void
 look_read(struct status *status, const struct ka_shm_reader *reader)
 {
+	bool quiet;
+
 	status->now_ns = ka_shm_now_ns();
-	(void)ka_shm_snapshot(reader, &status->snapshot);
+	quiet = ka_shm_snapshot(reader, &status->snapshot) == 0;
 	if (status->legacy)
 		return;
-	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++)
-		if (status_has_core(status, lcore))
-			(void)ka_shm_read_load(reader, lcore, &status->load[lcore]);
+	for (unsigned int lcore = 0; lcore < KA_SHM_MAX_LCORES; lcore++) {
+		if (!status_has_core(status, lcore))
+			continue;
+		if (quiet)
+			quiet = ka_shm_read_load(reader, lcore, &status->load[lcore]) == 0;
+		else
+			ka_shm_peek_load(reader, lcore, &status->load[lcore]);
+	}
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #include "../shm.h"
+#include "../standard_files.h"
 #include "check.h"
 #include "look.h"
 #include "metrics_file.h"
@@ -398,6 +400,7 @@ main(int argc, char *argv[])
 	char error[AGENT_ERROR_MAX];
 	enum code code;
 
+	standard_files_occupy(O_RDONLY);
 	/* With a buffer of its own, so that a line goes out in one piece. */
 	setvbuf(stdout, buffer, _IOLBF, sizeof(buffer));
 	catch_signals();

@@ -26,12 +26,8 @@ struct metrics_file {
 	uint64_t due_ns; /* The agent's: when the next text is due. */
 	char temporary[PATH_MAX + 32];
 	pthread_t thread;
-	sem_t handed_over; /* Posted by the agent: there is something to write, or the end. */
-	/*
-	 * The agent sets it before it hands over, the thread clears it (release) when the text is
-	 * written; while it is set (acquire) status is the thread's, else the agent's.
-	 */
-	_Atomic bool busy;
+	sem_t handed_over;  /* Posted by the agent: there is something to write, or the end. */
+	sem_t free;	    /* Posted by the thread: status is the agent's. Taken by the agent. */
 	_Atomic bool ended; /* Set by the agent, relaxed: the semaphore orders it for the thread. */
 	_Atomic int error;  /* Of the last text. Written by the thread, relaxed: a number alone. */
 	struct status status;
@@ -117,7 +113,7 @@ run(void *argument)
 			; /* All signals are blocked here, but a debugger may interrupt it. */
 		last = has_ended(file);
 		atomic_store_explicit(&file->error, write_text(file), memory_order_relaxed);
-		atomic_store_explicit(&file->busy, false, memory_order_release);
+		sem_post(&file->free);
 	} while (!last);
 	return NULL;
 }
@@ -136,6 +132,7 @@ metrics_file_open(struct metrics_file **file, const char *path, const char *name
 	length = snprintf(made->temporary, sizeof(made->temporary), "%s.%ld.tmp", path,
 			  (long)getpid());
 	sem_init(&made->handed_over, 0, 0);
+	sem_init(&made->free, 0, 1);
 	rc = (size_t)length < sizeof(made->temporary) ? write_text(made) : -ENAMETOOLONG;
 	if (rc == 0)
 		rc = beside_start(&made->thread, run, made);
@@ -147,12 +144,25 @@ metrics_file_open(struct metrics_file **file, const char *path, const char *name
 	return 0;
 }
 
+static bool
+take_status(struct metrics_file *file, uint64_t deadline_ns)
+{
+	const struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
+					   .tv_nsec = (long)(deadline_ns % NS_PER_S) };
+	int rc;
+
+	do
+		rc = sem_clockwait(&file->free, CLOCK_MONOTONIC, &deadline);
+	while (rc != 0 && errno == EINTR);
+	return rc == 0;
+}
+
 struct status *
 metrics_file_due(struct metrics_file *file, uint64_t now_ns, bool at_once)
 {
 	if (now_ns < file->due_ns && !at_once)
 		return NULL;
-	if (atomic_load_explicit(&file->busy, memory_order_acquire))
+	if (!take_status(file, at_once ? now_ns + METRICS_FILE_PATIENCE_NS : now_ns))
 		return NULL;
 	file->due_ns = now_ns + METRICS_FILE_INTERVAL_NS;
 	return &file->status;
@@ -161,8 +171,6 @@ metrics_file_due(struct metrics_file *file, uint64_t now_ns, bool at_once)
 void
 metrics_file_hand_over(struct metrics_file *file)
 {
-	/* Relaxed: the semaphore orders it, and all that was written before, for the thread. */
-	atomic_store_explicit(&file->busy, true, memory_order_relaxed);
 	sem_post(&file->handed_over);
 }
 
@@ -181,11 +189,12 @@ metrics_file_close(struct metrics_file *file)
 		return 0;
 	atomic_store_explicit(&file->ended, true, memory_order_relaxed);
 	sem_post(&file->handed_over);
-	rc = beside_join(file->thread, NS_PER_S);
+	rc = beside_join(file->thread, METRICS_FILE_PATIENCE_NS);
 	if (rc != 0)
 		return rc;
 	rc = metrics_file_error(file);
 	sem_destroy(&file->handed_over);
+	sem_destroy(&file->free);
 	free(file);
 	return rc;
 }

@@ -18,6 +18,9 @@
 /** Time between two texts. Scrapes are further apart, and the counters lose nothing. */
 #define METRICS_FILE_INTERVAL_NS UINT64_C(1000000000)
 
+/** How long the end waits for a disk. Nanoseconds. */
+#define METRICS_FILE_PATIENCE_NS UINT64_C(1000000000)
+
 /** Opaque. */
 struct metrics_file;
 
@@ -35,7 +38,8 @@ int metrics_file_open(struct metrics_file **file, const char *path, const char *
  * Where to put what was seen, for the next text. Call metrics_file_hand_over() then.
  *
  * @param now_ns  CLOCK_MONOTONIC.
- * @param at_once  whether it is due before its time: there is something that must not wait.
+ * @param at_once  whether it is due before its time: there is something that must not wait. Then the
+ *   last one is waited for, for METRICS_FILE_PATIENCE_NS at most.
  * @return what the last text was made of; NULL when none is due, one a METRICS_FILE_INTERVAL_NS, or
  *   while the last one is still being written.
  */

@@ -211,6 +211,16 @@ report_deaths(struct report_list *list, struct report_seen *seen,
 	return sane;
 }
 
+/* Whether somebody died of whom no wake-up has told yet. */
+static bool
+has_new_deaths(const struct report_seen *seen, const struct ka_shm_snapshot *snapshot)
+{
+	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++)
+		if (snapshot->core[i].deaths != seen->deaths[i])
+			return true;
+	return false;
+}
+
 void
 report_events(struct report_events *events, struct report_seen *seen,
 	      const struct ka_shm_snapshot *snapshot, bool woken)
@@ -221,7 +231,8 @@ report_events(struct report_events *events, struct report_seen *seen,
 
 	events->nb_events = 0;
 	events->untold = newest > seen->told ? newest - seen->told - nb : 0;
-	if (events->untold > 0 && !woken) {
+	/* A death may be among those lost: it is told when it wakes us, and they after it. */
+	if (events->untold > 0 && !woken && has_new_deaths(seen, snapshot)) {
 		events->untold = 0;
 		return;
 	}

@@ -181,6 +181,22 @@ def test_a7_output_that_cannot_be_written_ends_it_with_a_reason(forge, agent, br
     assert only_complaint(watcher) == f"ka-agent: cannot write to standard output: {reason}"
 
 
+@pytest.mark.parametrize("closed", [[1], [1, 2], [0, 1, 2]])
+def test_a7_what_is_printed_never_goes_into_the_segment(forge, agent, closed):
+    """Started without standard files, it has none; the segment does not become one of them."""
+    segment = forge()
+    segment.die()
+    legacy = segment.layout.legacy
+    before = bytes(legacy.core_died)[8:], list(legacy.core_state)
+    watcher = agent(["--shm-name", NAME],
+                    preexec_fn=lambda: [os.close(number) for number in closed])
+    assert watcher.wait_exit() == 1
+    if 2 not in closed:
+        assert only_complaint(watcher) == (
+            f"ka-agent: cannot write to standard output: {os.strerror(errno.EBADF)}")
+    assert (bytes(legacy.core_died)[8:], list(legacy.core_state)) == before
+
+
 # ---- A2, A3: what has become of the forwarder ----
 
 

@@ -372,14 +372,32 @@ static void
 events_that_the_ring_has_lost_are_counted(void **state)
 {
 	(void)state;
-	restart(9);
+	die(9);
 	for (int i = 0; i < KA_SHM_EVENTS + 4; i++)
 		add_event(1, KA_EVENT_BACK);
+	/* A death is among them: it comes with its wake-up. */
 	expect_events(false, 0, "");
+	expect_deaths("1 dead cores: 9,");
 	report_events(&events, &seen, &now, true);
 	assert_int_equal(events.untold, 5);
 	assert_int_equal(events.nb_events, KA_SHM_EVENTS);
 	expect_events(true, 0, "");
+}
+
+static void
+lost_events_without_a_death_wait_for_no_wake_up(void **state)
+{
+	(void)state;
+	die(1);
+	expect_deaths("1 dead cores: 1,");
+	expect_events(true, 0, "d1");
+	for (int i = 0; i < KA_SHM_EVENTS + 4; i++)
+		add_event(1, KA_EVENT_BACK);
+	report_events(&events, &seen, &now, false);
+	assert_int_equal(events.untold, 4);
+	assert_int_equal(events.nb_events, KA_SHM_EVENTS);
+	add_event(2, KA_EVENT_RECOVERY);
+	expect_events(false, 0, "m2");
 }
 
 static void
@@ -819,6 +837,7 @@ main(void)
 		TEST(a_wake_up_tells_all_events_once),
 		TEST(the_end_of_a_slice_leaves_a_death_and_what_follows_to_the_wake_up),
 		TEST(events_that_the_ring_has_lost_are_counted),
+		TEST(lost_events_without_a_death_wait_for_no_wake_up),
 		TEST(a_slot_that_has_another_event_is_counted_as_lost),
 		TEST(events_start_over_when_their_counter_went_back),
 		TEST(an_event_shows_the_counters_as_they_were_then),
