@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
+
 #include "escape.h"
 #include "forward.h"
 #include "output.h"
@@ -25,6 +27,7 @@ static _Thread_local struct forward_lcore *self;
 static _Thread_local bool crashing;
 static _Atomic(escape_crash_fn) crash_callback;
 static void *_Atomic crash_data;
+static _Atomic unsigned int nb_telling; /* Crashing workers that may be in the callback. */
 
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
 
@@ -93,6 +96,22 @@ on_ask(int number)
 	errno = error;
 }
 
+/*
+ * Sequentially consistent, as in escape_uninstall(): either this sees that there is no callback any
+ * more, or that one sees this and waits.
+ */
+static void
+tell_crash(int number)
+{
+	escape_crash_fn tell;
+
+	atomic_fetch_add(&nb_telling, 1);
+	tell = atomic_load(&crash_callback);
+	if (tell != NULL)
+		tell(atomic_load_explicit(&crash_data, memory_order_relaxed), self->lcore, number);
+	atomic_fetch_sub(&nb_telling, 1);
+}
+
 /* With the default action back, the same fault again ends the process. */
 static void
 on_crash(int number, siginfo_t *info, void *context)
@@ -103,11 +122,7 @@ on_crash(int number, siginfo_t *info, void *context)
 	/* Not a second time, for a fault of this handler's own. */
 	if (self != NULL && !crashing) {
 		crashing = true;
-		escape_crash_fn tell = atomic_load_explicit(&crash_callback, memory_order_acquire);
-
-		if (tell != NULL)
-			tell(atomic_load_explicit(&crash_data, memory_order_relaxed), self->lcore,
-			     number);
+		tell_crash(number);
 		write_stack(descriptor_of_last_words());
 	}
 	sigaction(number, &by_default, NULL);
@@ -172,8 +187,8 @@ escape_install(escape_crash_fn crashed, void *data)
 	void *frame;
 
 	atomic_store_explicit(&crash_data, data, memory_order_relaxed);
-	/* Release: with the function comes its data. */
-	atomic_store_explicit(&crash_callback, crashed, memory_order_release);
+	/* With the function comes its data. */
+	atomic_store(&crash_callback, crashed);
 	/* The first call loads a library, which no handler should. */
 	backtrace(&frame, 1);
 	if (sigaction(ESCAPE_SIGNAL, &ask, NULL) != 0)
@@ -182,6 +197,15 @@ escape_install(escape_crash_fn crashed, void *data)
 		if (sigaction(crash_signals[i], &crash, NULL) != 0)
 			return -errno;
 	return 0;
+}
+
+void
+escape_uninstall(void)
+{
+	atomic_store(&crash_callback, NULL);
+	/* It posts and stores a few words; the limit is for one that crashes in it. */
+	for (unsigned int ms = 0; atomic_load(&nb_telling) != 0 && ms < LAST_WORDS_MS; ms++)
+		rte_delay_us_sleep(1000);
 }
 
 void

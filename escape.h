@@ -55,12 +55,15 @@ struct escape {
 typedef void (*escape_crash_fn)(void *data, unsigned int lcore, int signal_number);
 
 /**
- * Install the handlers. Before the first launch; later to change what is called.
+ * Install the handlers. Before the first launch.
  *
  * @param crashed,data  called when a worker crashes, before the process dies of it; or NULL.
  * @return 0 or a negative errno value.
  */
 int escape_install(escape_crash_fn crashed, void *data);
+
+/** Nothing is called any more when a worker crashes; none is in the call when this returns. */
+void escape_uninstall(void);
 
 /** The worker's thread can be reached from now on; escape.top is set. Worker only. */
 void escape_open(struct forward_lcore *worker);

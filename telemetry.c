@@ -264,6 +264,17 @@ answer_events(const char *parameter, struct rte_tel_data *to)
 	}
 }
 
+static bool
+is_given_up(unsigned int lcore)
+{
+	struct ka_shm_snapshot now;
+
+	if (service.segment == NULL)
+		return false;
+	ka_shm_snapshot(service.segment, &now);
+	return now.core[lcore].given_up_ns != 0;
+}
+
 /* Returns 0 or -EBUSY; answers itself and returns -EINVAL where the fault cannot be made. */
 static int
 order(const struct fault_entry *fault, struct rte_tel_data *to)
@@ -277,9 +288,12 @@ order(const struct fault_entry *fault, struct rte_tel_data *to)
 		return -EINVAL;
 	}
 	worker = find_worker(fault->lcore);
-	if (worker != NULL)
+	if (worker == NULL)
+		answer_error(to, "lcore %u is no worker", fault->lcore);
+	else if (is_given_up(fault->lcore))
+		answer_error(to, "lcore %u was given up: it runs no more", fault->lcore);
+	else
 		return fault_order(&worker->fault, fault);
-	answer_error(to, "lcore %u is no worker", fault->lcore);
 	return -EINVAL;
 }
 

@@ -222,7 +222,8 @@ def test_bash_finds_the_completion_where_it_is_installed(build, tmp_path):
     (tmp_path / "bash-completion/completions").symlink_to(COMPLETIONS)
     terminal = Terminal(tmp_path / "tmux")
     try:
-        terminal.command(f"PATH={build.directory}:$PATH XDG_DATA_DIRS={tmp_path} bash --norc")
+        terminal.command(f"PATH={build.directory}:$PATH XDG_DATA_DIRS={tmp_path} "
+                         f"PS1='{PROMPT}' bash --norc")
         terminal.command(f". /usr/share/bash-completion/bash_completion; PS1='bash-{PROMPT}'")
         terminal.wait_line(f"^bash-{PROMPT} *$")
         terminal.keys("ka-agent --sta", "Tab")
