@@ -498,6 +498,8 @@ def test_w14_a_relaunch_without_a_cpu_delays_no_ping(forwarder, hook, hog):
                     lcores=lcore_map(3), hook=hook)
     segment = fwd.segment()
     worker = worker_thread(fwd, 1)
+    # Until it is launched it waits for work, too.
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
     wait_until(lambda: fwd.threads()[worker][0] == "S", "the worker to wait for work")
     # Before it is taken: the test itself may be on that CPU.
     first, before = hook.pings, segment.snapshot()
