@@ -331,11 +331,11 @@ judge(struct monitor *monitor, struct watched *core, bool never_marked)
 		declare_dead(monitor, core, cause);
 		return;
 	}
-	if (verdict == RECOVERY_STARVED)
-		note_starvation(monitor, core);
 	/* One that was launched and is kept from running is gone no more. */
 	if (!never_marked || verdict == RECOVERY_STARVED)
 		core->record->state = KA_STATE_MISSING;
+	if (verdict == RECOVERY_STARVED)
+		note_starvation(monitor, core);
 }
 
 /* Called by rte_keepalive at the third ping without a mark. */
@@ -409,7 +409,9 @@ static void
 found_gone(struct monitor *monitor, struct watched *core)
 {
 	if (core->down) {
-		core->record->state = KA_STATE_GONE;
+		/* Kept from running since it was launched, it stays missing until it is judged dead. */
+		if (!core->starving || core->record->state != KA_STATE_MISSING)
+			core->record->state = KA_STATE_GONE;
 		if (core->relaunched)
 			judge(monitor, core, true);
 	} else if (core->record->state == KA_STATE_ALIVE)

@@ -171,10 +171,11 @@ revive_judge(struct revive *revive, bool never_marked, bool start_overdue, enum 
 	};
 
 	/*
-	 * Asked to run and not yet at it: its CPU is taken, which is not its fault. Once it has begun
-	 * it is the launching thread that gets no CPU, and the worker is judged as any other.
+	 * Asked to run and not yet at it: its CPU is taken, which is not its fault. While it is in its
+	 * loop it is the launching thread that gets no CPU, and the worker is judged as any other.
 	 */
-	if (launcher_is_pending(revive->launcher) && lives_of(revive) == revive->lives_at_launch) {
+	if (launcher_is_pending(revive->launcher) &&
+	    (lives_of(revive) == revive->lives_at_launch || !has_thread(revive))) {
 		*cause = start_overdue ? KA_CAUSE_STARVED : KA_CAUSE_NONE;
 		return start_overdue ? RECOVERY_STARVED : RECOVERY_WAIT;
 	}

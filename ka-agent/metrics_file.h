@@ -5,7 +5,8 @@
 
 /*
  * The file of --metrics: replaced as a whole each time, by a thread of its own, since a disk may take
- * long and who waits for deaths must not wait for it.
+ * long and who waits for deaths must not wait for it; only at the end of a forwarder or of the agent,
+ * for a second, so that the last figures are not lost.
  *
  * The text is written to FILE.PID.tmp in the same folder and renamed, so that who reads FILE finds
  * one text or the next, never a part. Its mode is 0644 whatever the umask is.

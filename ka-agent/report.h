@@ -132,8 +132,9 @@ bool report_deaths(struct report_list *list, struct report_seen *seen,
  * List the events that may be told now, and take them as told.
  *
  * The rule: events are told in their order, and a death is told only together with its report.
- * So a wake-up tells all there are; the end of a slice tells those before the first death (or
- * lost event, which may have been one) and leaves the rest to the wake-up that is due.
+ * So a wake-up tells all there are; the end of a slice tells those before the first death and leaves
+ * the rest to the wake-up that is due. Where events were lost it tells none if a death may be among
+ * them: if some core has died more often than was reported.
  *
  * @param woken  whether report_deaths() was just called with the same snapshot.
  */
