@@ -109,8 +109,8 @@ def test_a_core_is_told_as_the_segment_and_the_status_have_it(telemetry, agent):
         segment.wait(lambda now: len([event for event in now.events() if event.kind == Kind.BACK])
                      == number, f"death {number} and the return")
     # Loads are published twice a second.
-    now = segment.wait(lambda now: sum(now.load[1].outages) == 3 and now.load[1].received > 0,
-                       "the load")
+    now = segment.wait(lambda now: sum(now.load[1].outages) == 3 and now.load[1].received > 0 and
+                       sum(now.load[1].turns) > 0, "the load")
     told, core, load = client.ask("lcore", 1), now.core[1], now.load[1]
     assert (told["watched"], told["cause"]) == (1, "exited") and core.cause == Cause.EXITED
     assert told["state"] in ("ALIVE", "MISSING")

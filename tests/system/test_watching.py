@@ -314,10 +314,11 @@ def test_w7_heartbeat_lost_in_the_library_is_no_death(forwarder, hook, gate, ret
     else:
         states = record_states(segment, worker, lambda now: now.monitor.deaths == 1, "the death")
         assert states[-2:] == [State.MISSING, State.DEAD]
-        # Less those since. Where the mark was not lost after all the library gives one ping more.
+        # Less those since. Where the mark was not lost after all the library gives one ping more,
+        # and where the worker was awake just then, between two of its short sleeps, its judge does.
         now = segment.snapshot()
         since = round((now.monitor.beat_ns - now.core[worker].died_ns) / (200 * MS))
-        assert now.monitor.ticks - since - ticks in (3, 4)
+        assert now.monitor.ticks - since - ticks in (3, 4, 5)
 
 
 def check_spacing(fwd, hook, segment, since, ticks, period):
