@@ -62,7 +62,11 @@ typedef void (*escape_crash_fn)(void *data, unsigned int lcore, int signal_numbe
  */
 int escape_install(escape_crash_fn crashed, void *data);
 
-/** Nothing is called any more when a worker crashes; none is in the call when this returns. */
+/**
+ * Call nothing any more when a worker crashes.
+ *
+ * Waits for one that is in the call: for 0.1 s at most, since it may have crashed in there.
+ */
 void escape_uninstall(void);
 
 /** The worker's thread can be reached from now on; escape.top is set. Worker only. */

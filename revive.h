@@ -41,17 +41,16 @@ struct revive {
 	struct recovery_sample now; /**< When it was last judged. */
 	uint64_t asked_ns;	    /**< Asked to leave its loop then; 0 = was not. */
 	uint64_t looked_ns;	    /**< Last time it was looked whether it is out of reach. */
-	uint64_t confirm_ns;  /**< Asked for a second sign then; 0 = not since it is missing. */
-	uint64_t probed_ns;   /**< Asked for a sign then; 0 = not since it is missing. */
-	uint64_t launched_ns; /**< Last launch asked for; 0 = never. */
-	uint64_t
-		lives_at_launch; /**< worker->lives when it was asked for: another, and it has begun. */
-	uint64_t launch_at_ns; /**< A relaunch is due then; 0 = none is. */
-	bool launching;	       /**< A launch was asked for and its end not told yet. */
-	bool wants_launch;     /**< Dead: to be launched again as soon as its lcore is free. */
-	bool given_up;	       /**< Never launched again. */
-	bool out_of_reach;     /**< Given up because it did not leave its loop. */
-	bool refused;	       /**< It was said that it did not leave its loop. */
+	uint64_t confirm_ns;	  /**< Asked for a second sign then; 0 = not since it is missing. */
+	uint64_t probed_ns;	  /**< Asked for a sign then; 0 = not since it is missing. */
+	uint64_t launched_ns;	  /**< Last launch asked for; 0 = never. */
+	uint64_t lives_at_launch; /**< worker->lives then: another, and it has begun. */
+	uint64_t launch_at_ns;	  /**< A relaunch is due then; 0 = none is. */
+	bool launching;		  /**< A launch was asked for and its end not told yet. */
+	bool wants_launch;	  /**< Dead: to be launched again as soon as its lcore is free. */
+	bool given_up;		  /**< Never launched again. */
+	bool out_of_reach;	  /**< Given up because it did not leave its loop. */
+	bool refused;		  /**< It was said that it did not leave its loop. */
 };
 
 /** Time to leave its loop for one that was asked to. */
