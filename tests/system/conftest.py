@@ -37,6 +37,9 @@ be pipes, blocked pipes or a terminal: stdout="pipe" | "blocked" | "pty". A Segm
 (support/segment.py) has snapshot(), wait(), events(), credit(), legacy_state(). A condition is
 waited for with wait_until(predicate, what, timeout); there are no sleeps in tests.
 
+A test that fails while it or its forwarder had no CPU is begun anew, twice at most (support/noise.py
+says what shows that). It is reported with the reason, and more than 1 % of such tests fail the run.
+
 Timestamps of lines and of the segment are of one clock: time.monotonic() and CLOCK_MONOTONIC.
 A program that does not obey SIGTERM after the test, and any report of a sanitizer, is an error.
 KA_TEST_HUGE=1 takes huge pages. A test marked `once` does not run in a sanitized build, unless
@@ -49,7 +52,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from _pytest.runner import runtestprotocol
 
+from support import attempt, noise
 from support import hook as hook_module
 from support.build import Build
 from support.network import TapPath, VethPath
@@ -59,6 +64,11 @@ from support.segment import SHM
 
 _number = itertools.count(1)
 _made = pytest.StashKey[list]()
+
+# How often a test is tried, and what was noticed when it was begun anew: a report, in words.
+ATTEMPTS = 3
+_disturbed = pytest.StashKey[list]()
+_begun_anew = {}
 
 
 def pytest_configure(config):
@@ -75,14 +85,68 @@ def pytest_collection_modifyitems(config, items):
     items[:] = again
 
 
+def pytest_sessionstart():
+    attempt.start_witness()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Show what the programs said in the report of a test that failed."""
+    """Show what the programs said in the report of a test that failed, and what it lacked."""
     report = (yield).get_result()
-    if report.failed:
-        for process in item.stash.get(_made, []):
-            if isinstance(process, Process):
-                report.sections.append((process.name, process.report()))
+    if not report.failed:
+        return
+    processes = [made for made in item.stash.get(_made, []) if isinstance(made, Process)]
+    for process in processes:
+        report.sections.append((process.name, process.report()))
+    if report.when == "call":
+        item.stash[_disturbed] = noise.disturbances(
+            [process for process in processes if isinstance(process, Forwarder)])
+
+
+def _try(item, nextitem):
+    """One attempt: its reports, and why it is to be begun anew if it is."""
+    attempt.begin()
+    item.stash[_made] = []
+    item.stash[_disturbed] = []
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    in_order = all(report.passed for report in reports if report.when != "call")
+    return reports, item.stash[_disturbed] if in_order else []
+
+
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for attempts_left in reversed(range(ATTEMPTS)):
+        reports, disturbed = _try(item, nextitem)
+        if attempts_left == 0 or not disturbed:
+            break
+        reason = "; ".join(disturbed)
+        # Into the file of --junitxml, too.
+        item.user_properties.append(("begun anew", reason))
+        _begun_anew.setdefault(item.nodeid, []).append((reason, reports[1].longreprtext))
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _too_many_begun_anew(tests):
+    return len(_begun_anew) > max(1, tests // 100)
+
+
+def pytest_sessionfinish(session):
+    if session.exitstatus == pytest.ExitCode.OK and _too_many_begun_anew(session.testscollected):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    for test, attempts in _begun_anew.items():
+        for reason, why in attempts:
+            terminalreporter.section(f"begun anew: {test}")
+            terminalreporter.line(why)
+        for reason, _ in attempts:
+            terminalreporter.line(f"BEGUN ANEW {test}: {reason}")
+    if _too_many_begun_anew(terminalreporter._session.testscollected):
+        terminalreporter.line(f"FAILED: {len(_begun_anew)} tests were begun anew, more than 1 %")
 
 
 @pytest.fixture(scope="session")

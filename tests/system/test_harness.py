@@ -2,18 +2,20 @@
 """The tests' own ground: a harness that cannot fail would prove nothing."""
 
 import errno
+import json
 import os
-import select
 import signal
 import socket
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from support import frames
+from support import attempt, frames, noise
 from support.deadline import holds_for, wait_until
 from support.hook import Mode
 from support.network import mac_of_port
-from support.noise import undisturbed
 from support.segment import State
 
 
@@ -38,30 +40,74 @@ def test_a_line_that_comes_too_late_fails_at_the_deadline(start):
     assert sleeper.terminate() == -signal.SIGTERM
 
 
-def test_a_test_that_looked_too_late_is_begun_anew():
-    tries = []
+# Tests of a suite of their own, under the same conftest.py. `tries` counts how often each was tried.
+LATE_ONCE = """
+def test_{name}():
+    tries["{name}"] += 1
+    attempt.current().note_late(1)
+    assert tries["{name}"] == 2
+"""
+DEFECT = """
+def test_in_time():
+    tries["in time"] += 1
+    assert False, "a defect"
+"""
+LATE_DEFECT = """
+def test_late():
+    tries["late"] += 1
+    attempt.current().note_late(1)
+    assert False, "a late defect"
+"""
 
-    @undisturbed
-    def fails_once(forwarder):
-        tries.append(forwarder)
-        wait_until(lambda: len(tries) > 1 or not select.select([], [], [], 0.1)[0], "a late look")
-        assert len(tries) > 1
 
-    fails_once(forwarder=None)
-    assert len(tries) == 2
+@pytest.fixture
+def suite(start, tmp_path):
+    """Runs tests; returns the ended pytest, and how often each of them was tried."""
+    def run(*tests):
+        (tmp_path / "test_suite.py").write_text("\n".join([
+            "import collections, json, pathlib, pytest", "from support import attempt",
+            "tries = collections.Counter()", *tests,
+            "@pytest.fixture(scope='session', autouse=True)", "def tell_tries():", "    yield",
+            "    pathlib.Path('tries').write_text(json.dumps(tries))"]))
+        ended = start([sys.executable, "-m", "pytest", "-p", "conftest", "--junitxml=report.xml",
+                       "test_suite.py"], cwd=tmp_path,
+                      env={"PYTHONPATH": str(Path(__file__).parent)})
+        ended.wait_exit(timeout=60)
+        return ended, json.loads((tmp_path / "tries").read_text())
+    return run
 
 
-def test_a_test_that_fails_in_time_fails():
-    tries = []
+def test_a_test_that_ran_late_is_begun_anew_and_says_so(suite, tmp_path):
+    ended, tries = suite(LATE_ONCE.format(name="once"))
+    assert ended.returncode == 0 and tries == {"once": 2}, ended.report()
+    ended.wait_line(r"^BEGUN ANEW test_suite.py::test_once: the test ran late by 1000 ms$")
+    ended.wait_line("^E .*assert 1 == 2")
+    (case,) = ElementTree.parse(tmp_path / "report.xml").iter("testcase")
+    assert [entry.get("name") for entry in case.iter("property")] == ["begun anew"]
 
-    @undisturbed
-    def fails(forwarder):
-        tries.append(forwarder)
-        raise AssertionError("a defect")
 
-    with pytest.raises(AssertionError, match="a defect"):
-        fails(forwarder=None)
-    assert len(tries) == 1
+def test_a_defect_fails_at_once_and_a_late_one_at_last(suite):
+    ended, tries = suite(DEFECT, LATE_DEFECT)
+    assert ended.returncode == 1 and tries == {"in time": 1, "late": 3}, ended.report()
+    ended.wait_line("2 failed")
+
+
+def test_too_many_tests_that_are_begun_anew_are_a_failure(suite):
+    ended, tries = suite(*(LATE_ONCE.format(name=name) for name in ("one", "two")))
+    assert ended.returncode == 1 and tries == {"one": 2, "two": 2}, ended.report()
+    ended.wait_line("^FAILED: 2 tests were begun anew, more than 1 %$")
+
+
+def test_what_a_test_does_itself_is_no_excuse(forwarder, hook):
+    """A forwarder says that its pings are late: of itself, or because the test made them so."""
+    fwd = forwarder(["-p", "3", "-K", "5"], hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.stall_pings(0.2)
+    segment.wait(lambda now: now.monitor.longest_late_ns > 0.1e9, "that it is told")
+    assert not any("ping" in why for why in noise.disturbances([fwd]))
+    attempt.current().delays_pings = False
+    assert any("ping was late by" in why for why in noise.disturbances([fwd]))
 
 
 def test_a_condition_that_never_holds_is_named():

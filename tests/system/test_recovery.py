@@ -10,11 +10,10 @@ import time
 
 import pytest
 
-from support import frames, tracer
+from support import attempt, frames, tracer
 from support.deadline import wait_until
 from support.hook import Mode
 from support.network import run
-from support.noise import undisturbed
 from support.programs import lcore_map
 from support.segment import Cause, Kind, Phase, Stall, State, objects
 
@@ -54,6 +53,7 @@ class Hog:
 
     def take(self, seconds):
         """Take the CPU; returns once it is taken."""
+        attempt.current().takes_cpu = True
         os.write(self._orders, f"{seconds}\n".encode())
         self._times += 1
         self._process.wait_line("^taken$", count=self._times)
@@ -460,7 +460,6 @@ def assert_pings_on_time(segment, hook, first, before):
     assert (now.monitor.deaths, now.core[2].deaths) == (1, 0)
 
 
-@undisturbed
 def test_w14_a_launch_that_waits_delays_no_ping(forwarder, hook):
     """The original's monitor waits for the thread that it launches, without limit. Here a launch
     that does not return for ten periods delays nobody's pings."""
@@ -490,7 +489,6 @@ def worker_thread(fwd, lcore):
     raise AssertionError(f"no thread of lcore {lcore}")
 
 
-@undisturbed
 def test_w14_a_relaunch_without_a_cpu_delays_no_ping(forwarder, hook, hog):
     """The same with nothing in EAL's place: the worker has left its loop when a program of higher
     priority takes its CPU, so that it cannot take what it is launched for."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from support.noise import undisturbed
 
 # A sanitized build would show the same once more.
 pytestmark = pytest.mark.once
@@ -80,7 +79,6 @@ def test_the_exercises_are_found():
 
 
 @pytest.mark.parametrize("shown, told", exercises())
-@undisturbed
 def test_an_exercise_prints_what_it_shows(forwarder, agent, shown, told):
     """Lines of both programs, exit statuses, and deaths only where they are shown."""
     cpus = sorted(os.sched_getaffinity(0))

@@ -14,7 +14,6 @@ import pytest
 from support import frames
 from support.deadline import PATIENCE, holds_for, wait_until
 from support.hook import Gate, Mode
-from support.noise import undisturbed
 from support.programs import lcore_map
 from support.segment import Cause, Kind, State, objects
 from support.tables import wait_table
@@ -73,7 +72,6 @@ def test_w1_period_0_forwards_without_keepalive(forwarder):
 # ---- W2, W3: published states ----
 
 
-@undisturbed
 def test_w2_healthy_core_is_published_alive(forwarder):
     """The original publishes a healthy core as MISSING; it must be ALIVE at every look."""
     fwd = forwarder(["-p", "3", "-K", "50"])
@@ -86,7 +84,6 @@ def test_w2_healthy_core_is_published_alive(forwarder):
     assert segment.credit() == 0
 
 
-@undisturbed
 def test_w3_one_missed_ping_is_missing_and_wakes_nobody(forwarder, hook):
     """The original publishes DEAD and wakes the agent after one missed ping; that is MISSING."""
     fwd = forwarder(["-p", "3", "-K", "100"], hook=hook)
@@ -105,7 +102,6 @@ def test_w3_one_missed_ping_is_missing_and_wakes_nobody(forwarder, hook):
     assert fwd.lines(r"^EAL: Core MIA\.") and fwd.deaths() == []
 
 
-@undisturbed
 def test_w3_dead_is_published_with_the_death_and_until_the_next_ping(forwarder, hook):
     """The original says DEAD a ping early; it must come with death and wake-up, and stay a ping."""
     fwd = forwarder(["-p", "3", "-K", "100"], hook=hook)
@@ -127,7 +123,6 @@ def test_w3_dead_is_published_with_the_death_and_until_the_next_ping(forwarder, 
     assert gone.monitor.beat_ns - gone.core[worker].died_ns > 90 * MS
 
 
-@undisturbed
 def test_w3_worker_that_leaves_is_missing_first_and_dead_before_it_is_relaunched(forwarder, hook):
     """The order of every death: MISSING, then DEAD with its event, then the relaunch."""
     fwd = forwarder(["-p", "3", "-K", "50", "--demo-lifetime", "60"], hook=hook, started=False)
@@ -147,7 +142,6 @@ def test_w3_worker_that_leaves_is_missing_first_and_dead_before_it_is_relaunched
 
 
 @pytest.mark.parametrize("mode", [Mode.SPIN, Mode.SLEEP], ids=["spins", "sleeps"])
-@undisturbed
 def test_w4_hung_worker_that_moves_again_has_recovered(forwarder, hook, mode):
     """In the original it is GONE for ever, even when back; it must be hung, then recovered."""
     fwd = forwarder(["-p", "3", "-K", "50"], hook=hook)
@@ -174,7 +168,6 @@ def test_w4_hung_worker_that_moves_again_has_recovered(forwarder, hook, mode):
     assert launches(fwd) == [worker] and len(fwd.deaths()) == 1
 
 
-@undisturbed
 def test_w4_hung_worker_that_returns_is_relaunched(forwarder, hook):
     """The original never looks again after "..false positive!"; it must relaunch who returns."""
     hook.live(1, 0.7)
@@ -224,7 +217,6 @@ def test_w5_worker_that_never_marks_itself_is_reported(forwarder, hook):
 
 
 @pytest.mark.parametrize("leaves", [True, False], ids=["leaves", "stays"])
-@undisturbed
 def test_w5_relaunch_that_dies_before_its_first_mark_is_reported_again(forwarder, hook, leaves):
     """The original never reports it; each launch must have a deadline of its own."""
     hook.live(1, 0.3)
@@ -283,7 +275,6 @@ def test_a_start_without_a_thread_to_launch_with_is_an_error(forwarder, failures
 
 @pytest.mark.parametrize("gate", [Gate.MIA, Gate.DIED], ids=["mia", "died"])
 @pytest.mark.parametrize("returns", [True, False], ids=["returns", "stays_away"])
-@undisturbed
 def test_w7_heartbeat_lost_in_the_library_is_no_death(forwarder, hook, gate, returns):
     """A mark while the library logs is overwritten; the core must have both its pings all the same.
 
@@ -333,7 +324,6 @@ def check_spacing(fwd, hook, segment, since, ticks, period):
     return now
 
 
-@undisturbed
 def test_w8_stall_of_the_main_lcore_alone_kills_nobody(forwarder, hook):
     """After a stall the original fires all missed pings at once; they must keep their spacing."""
     fwd = forwarder(["-p", "3", "-K", "50"], hook=hook)
@@ -346,7 +336,6 @@ def test_w8_stall_of_the_main_lcore_alone_kills_nobody(forwarder, hook):
     assert now.core[worker].state == State.ALIVE
 
 
-@undisturbed
 def test_w8_stop_and_continuation_of_the_process_kill_nobody(forwarder, hook):
     """A process that stood still, workers and all, must not find them dead when it goes on."""
     fwd = forwarder(["-p", "3", "-K", "50"], hook=hook)
@@ -423,7 +412,6 @@ DEMONSTRATION = (r"^L2FWD: demonstration: each worker leaves its loop within (\S
 
 
 @pytest.mark.once
-@undisturbed
 def test_w15_lifetime_0_lets_workers_live(forwarder):
     """The original's workers die at random and nothing turns it off; --demo-lifetime 0 must."""
     fwd = forwarder(["-p", "3", "-K", "50", "--demo-lifetime", "0"])
@@ -462,7 +450,6 @@ def lives(forwarder, seed, count):
 
 
 @pytest.mark.once
-@undisturbed
 def test_w15_a_seed_repeats_the_lives(forwarder):
     """On DPDK 22.11 the original is not seeded at all; one seed must give one sequence of lives."""
     one, again, other = (lives(forwarder, seed, 4) for seed in ("7", "7", "8"))

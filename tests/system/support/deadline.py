@@ -3,22 +3,12 @@
 
 import time
 
+from . import attempt
+
 # How long a condition may take on a slow machine before a test gives up. Not a delay.
 PATIENCE = 15.0
 
 _POLL = 0.002
-
-
-# A look that comes so many seconds after the one before: the test itself had no CPU, and may have
-# missed what there was to be seen.
-_LATE = 0.04
-
-_late_looks = 0
-
-
-def late_looks():
-    """How many looks of this process came late so far."""
-    return _late_looks
 
 
 def wait_until(predicate, what, timeout=PATIENCE):
@@ -26,13 +16,12 @@ def wait_until(predicate, what, timeout=PATIENCE):
 
     The only place of the system tests that sleeps.
     """
-    global _late_looks
     begin = time.monotonic()
     end = begin + timeout
     while True:
         value = predicate()
         now = time.monotonic()
-        _late_looks += now - begin > _LATE
+        attempt.current().note_late(now - begin)
         begin = now
         if value:
             return value
@@ -43,9 +32,13 @@ def wait_until(predicate, what, timeout=PATIENCE):
 
 def holds_for(predicate, what, duration):
     """AssertionError saying `what` as soon as predicate() is false within `duration` s."""
-    end = time.monotonic() + duration
-    while time.monotonic() < end:
+    begin = time.monotonic()
+    end = begin + duration
+    while begin < end:
         value = predicate()
+        now = time.monotonic()
+        attempt.current().note_late(now - begin)
+        begin = now
         if not value:
             raise AssertionError(f"did not stay true: {what}; value: {value!r}")
         time.sleep(_POLL)

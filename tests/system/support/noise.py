@@ -1,47 +1,39 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The machine of the tests may take a CPU away for longer than any check period can bear."""
+"""Whether a test that failed lacked a CPU, or the program that it tests did.
 
-import functools
+The one reason for which a test is begun anew (conftest.py). The program's own account counts, as
+long as the test did not take the CPU away itself; a defect needs no help of the host.
+"""
 
-from .deadline import late_looks, wait_until
+from . import attempt
+from .deadline import wait_until
 
-_STARVED = "was starved by the host"
+_STARVED = "(was|is) starved by the host"
+
+# After a failure, how long a forwarder has to tell of a starvation that is about to end.
+_TO_BE_TOLD_S = 2
 
 
-def _was_starved(forwarders):
-    """Whether the host starved a worker; that is said when it ends, a little later perhaps."""
+def _accounts(forwarders, noted):
+    """What the forwarders say themselves; of their pings, as far as a segment can be read."""
+    for forwarder in forwarders:
+        starved = [] if noted.takes_cpu else forwarder.lines(_STARVED)
+        if starved:
+            yield f"{len(starved)} x {starved[0].text!r}"
+        late_s = 0 if noted.delays_pings else forwarder.longest_late_s()
+        if late_s > attempt.LATE_S:
+            yield f"a ping was late by {late_s * 1e3:.0f} ms"
+
+
+def disturbances(forwarders):
+    """What was lacking, in words; [] when it was nothing, and the failure is the product's."""
+    noted = attempt.current()
+    found = []
+    if noted.longest_late_s > attempt.LATE_S:
+        found.append(f"the test ran late by {noted.longest_late_s * 1e3:.0f} ms")
     try:
-        wait_until(lambda: any(fwd.lines(_STARVED) for fwd in forwarders), "starvation", timeout=2)
+        found += wait_until(lambda: list(_accounts(forwarders, noted)), "an account",
+                            _TO_BE_TOLD_S if forwarders else 0)
     except AssertionError:
-        return False
-    return True
-
-
-def undisturbed(test):
-    """Decorates a test whose verdict needs a machine that gives each worker, and the test, its CPU.
-
-    When it fails, and a forwarder says that the host starved a worker meanwhile or the test itself
-    looked too late, it is begun anew, twice at most. A defect does not need the host's help and
-    fails all the same.
-    """
-    @functools.wraps(test)
-    def run(forwarder, **fixtures):
-        made = []
-
-        def remember(*args, **options):
-            made.append(forwarder(*args, **options))
-            return made[-1]
-
-        for attempts_left in (2, 1, 0):
-            made.clear()
-            late = late_looks()
-            try:
-                return test(forwarder=remember, **fixtures)
-            except AssertionError:
-                if "hook" in fixtures:
-                    fixtures["hook"].release_all()
-                if attempts_left == 0 or not (late_looks() > late or _was_starved(made)):
-                    raise
-                complaints = [text for fwd in made for text in fwd.close()]
-                assert complaints == [], "\n".join(complaints)
-    return run
+        pass
+    return found
