@@ -5,7 +5,7 @@
 # flaky.sh N [--beside-hogs] [TESTS]...
 #
 #   N               how often
-#   --beside-hogs   beside two busy loops of normal priority
+#   --beside-hogs   beside two busy loops of normal priority, each in a session of its own
 #   TESTS           as pytest takes them: files in tests/system, FILE::TEST, -k NAME, ...
 #                   (default: all)
 #
@@ -58,9 +58,11 @@ end_hogs() {
 trap end_hogs EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+# In one session they would share a part of the CPUs with pytest, which sleeps for short times: some
+# kernels then give other sessions nothing for seconds (autogroup, seen with 6.18).
 if $beside_hogs; then
 	for _ in 1 2; do
-		bash -c 'while :; do :; done' &
+		setsid bash -c 'while :; do :; done' &
 		hogs+=($!)
 	done
 fi

@@ -11,7 +11,8 @@ test, and the output of every program is shown when the test fails.
         `--demo-lifetime 0 -T 0` unless args say otherwise (quiet=False: exactly args);
         memory=[...]: other options of EAL's for memory than the tests' own.
     agent(args) -> Agent
-        Starts ka-agent; agent(forwarder=fwd) for the segment of a forwarder.
+        Starts ka-agent; agent(forwarder=fwd) for the segment of a forwarder, and waits until it
+        is attached (attached=False: does not wait).
     start(argv, ...) -> Process
         Any other program.
     hook -> Hook
@@ -49,6 +50,7 @@ KA_TEST_ALL=1. Programs can be started as another user: start(..., user=65534).
 import itertools
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,10 @@ _begun_anew = {}
 def pytest_configure(config):
     if "KA_TEST_WORLD" not in os.environ:
         pytest.exit("start me as tests/system/run.sh BUILD_DIR [pytest arguments]", 2)
+    # Programs inherit what nohup and a shell's & ignore.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -212,10 +218,13 @@ def forwarder(start, build):
 
 @pytest.fixture
 def agent(start, build):
-    def start_agent(args=(), *, forwarder=None, **options):
+    def start_agent(args=(), *, forwarder=None, attached=True, **options):
         if forwarder is not None:
             args = ["--shm-name", forwarder.shm_name, *args]
-        return start(args, kind=lambda argv, **rest: Agent(build, argv, **rest), **options)
+        started = start(args, kind=lambda argv, **rest: Agent(build, argv, **rest), **options)
+        if forwarder is not None and attached:
+            started.wait_line('^Watching |"attached"')
+        return started
     return start_agent
 
 

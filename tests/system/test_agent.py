@@ -73,7 +73,6 @@ def test_a1_every_death_is_reported_once_however_late(forwarder, agent):
     was stopped during most of them and once more at the end."""
     fwd = forwarder(MORTAL, lcores=TWO_WORKERS)
     segment, watcher = fwd.segment(), agent(forwarder=fwd)
-    attached(watcher)
     for more in (10, 60, 10):
         before = segment.monitor().deaths
         if more > 10:
@@ -124,7 +123,6 @@ def test_a6_a_line_arrives_when_it_is_written_and_is_clean(forwarder, agent):
     fwd = forwarder(["-p", "3", "-K", "20", "--demo-lifetime", "0.1", "--seed", "2", "--shm-name",
                      NAME])
     segment, watcher = fwd.segment(), agent(forwarder=fwd)
-    attached(watcher)
     last = watcher.wait_line("dead cores", count=3)
     assert watcher.running
     died = {event.time_ns / 1e9 for event in segment.events(Kind.DEATH)}
@@ -248,7 +246,6 @@ def test_a3_stopped_died_and_stalled_have_lines_of_their_own_in_time(forwarder, 
         for how, code in ((signal.SIGTERM, 0), (signal.SIGKILL, 3)):
             fwd = forwarder(["-p", "3", "-K", str(period * 1000), "--shm-name", NAME])
             watcher = agent(forwarder=fwd)
-            attached(watcher)
             if how == signal.SIGKILL:
                 began = time.monotonic()
                 fwd.freeze()
@@ -279,7 +276,6 @@ def test_a3_a_monitor_that_stalls_alone_is_told_from_a_dead_one(forwarder, agent
     """The main lcore hangs while the workers forward on: stalled, then back, no core blamed."""
     fwd = forwarder(STEADY, hook=hook)
     watcher = agent(forwarder=fwd)
-    attached(watcher)
     hook.stall_pings(1.5)
     stalled = watcher.wait_line(r"^Monitor stalled: no tick for (\d+) ms\.$")
     back = watcher.wait_line(r"^Monitor is back after (\d+) ms\.$", after=stalled)
@@ -293,7 +289,6 @@ def test_a3_the_name_taken_away_is_said_and_the_watching_goes_on(forwarder, agen
     fwd = forwarder(STEADY, hook=hook)
     segment, worker = fwd.segment(), fwd.worker_of(port=0)
     watcher = agent(forwarder=fwd)
-    attached(watcher)
     path_of(NAME).unlink()
     watcher.wait_line(rf"^Segment {NAME} was removed or replaced, but .*\(pid {fwd.pid}\) lives")
     die(segment, hook, worker)
@@ -575,7 +570,6 @@ def test_verbose_tells_every_event_in_its_order(forwarder, agent, hook):
     segment = fwd.segment()
     before = segment.monitor().events
     watcher = agent(["-v"], forwarder=fwd)
-    attached(watcher)
     after = segment.monitor().events
     segment.wait(lambda now: now.monitor.deaths >= 3, "3 deaths")
     watcher.freeze()  # So that one look finds several events of a core.
@@ -583,8 +577,9 @@ def test_verbose_tells_every_event_in_its_order(forwarder, agent, hook):
     watcher.thaw()
     worker = fwd.worker_of(port=0)
     hook.live(worker, 60)  # So that it does not leave its loop when it is let go.
-    segment.wait(lambda now: now.core[worker].state == State.ALIVE and
-                 time.monotonic_ns() - now.core[worker].launched_ns > 400e6, "a long life")
+    lives = hook.lives(worker)
+    wait_until(lambda: hook.lives(worker) > lives, "a long life")
+    segment.wait(lambda now: now.core[worker].state == State.ALIVE, "it to be seen")
     deaths = segment.core(worker).deaths
     hook.hold(worker, Mode.SLEEP)
     segment.wait(lambda now: now.core[worker].deaths > deaths, "a hang")

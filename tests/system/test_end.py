@@ -72,7 +72,6 @@ def test_a_signal_ends_it_in_good_order(forwarder, agent, number):
     fwd = forwarder(["-p", "3", "-K", "5"])
     segment = fwd.segment()
     watcher = agent(forwarder=fwd)
-    watcher.wait_line("^Watching")
     fwd.signal(number)
     assert fwd.wait_exit(timeout=5) == 0
     assert fwd.lines(rf"^L2FWD: signal {number}: stopping$")

@@ -374,7 +374,9 @@ def test_one_prometheus_watches_fifty_agents_and_names_the_one(
                    kind=lambda argv, **rest: Prometheus(*argv, **rest)).wait_ready()
     wait_until(lambda: server.query("count(count_over_time(l2fwd_keepalive_up[1m]) > 1)") ==
                [({}, FLEET)], "two scrapes of each", timeout=30)
-    assert server.query("sum(l2fwd_keepalive_up)") == [({}, FLEET)] and server.alerts() == []
+    wait_until(lambda: server.query("sum(l2fwd_keepalive_up)") == [({}, FLEET)], "all to be up",
+               timeout=30)
+    assert server.alerts() == []
 
     segments["fwd17"].die()
     segments["fwd33"].stop()
@@ -382,5 +384,6 @@ def test_one_prometheus_watches_fifty_agents_and_names_the_one(
     assert (fired["alertname"], fired["instance"]) == ("L2fwdKeepaliveCoreDied", "fwd17")
     wait_until(lambda: [labels["instance"] for labels, _ in server.query(
         "l2fwd_keepalive_up == 0")] == ["fwd33"], "the end of one to be noticed")
-    assert server.query("sum(l2fwd_keepalive_up)") == [({}, FLEET - 1)]
+    wait_until(lambda: server.query("sum(l2fwd_keepalive_up)") == [({}, FLEET - 1)],
+               "all others to be up")
     assert [labels["instance"] for labels in server.alerts()] == ["fwd17"]

@@ -127,7 +127,7 @@ def test_a_core_is_told_as_the_segment_and_the_status_have_it(telemetry, agent):
     assert sum(told["turns"]) >= sum(load.turns) > 0 and told["longest_turn_ns"] > 0
     assert told["last_seen_age_ns"] < 2 * 10 ** 9
 
-    table = agent(["--status"], forwarder=fwd)
+    table = agent(["--status"], forwarder=fwd, attached=False)
     assert table.wait_exit() == 0
     row = next(line.text.split() for line in table.lines(r"^ +1 0,1 "))
     assert row[3:7] == [told["cause"], *(str(told[name]) for name in (
@@ -238,7 +238,6 @@ def test_it_is_asked_until_the_end(telemetry):
 def test_a_fault_is_made_counted_and_told(telemetry, agent, fault, cause):
     fwd, client = telemetry(["-p", "3", "-K", "20", "--allow-faults", "--on-hang", "respawn"])
     watcher = agent(["-v"], forwarder=fwd)
-    watcher.wait_line("^Watching ")
     assert client.ask("fault", f"1:{fault}") == {"ordered": f"1:{fault}"}
     segment = fwd.segment()
     segment.wait(lambda now: cause in [event.cause for event in now.events()
@@ -262,7 +261,6 @@ def test_slow_is_no_death(telemetry):
 def test_segv_ends_the_program(telemetry, agent):
     fwd, client = telemetry(["-p", "3", "-K", "5", "--allow-faults"])
     watcher = agent(forwarder=fwd)
-    watcher.wait_line("^Watching ")
     client.ask("fault", "1:segv")
     assert fwd.wait_exit() == -signal.SIGSEGV
     watcher.wait_line(r"^Core 1 crashed: signal 11")

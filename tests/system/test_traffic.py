@@ -57,11 +57,11 @@ class Ping:
         wait_until(lambda: len(self.answered()) >= before + count, f"{count} more answers")
 
     def stop(self):
-        """(sent, received, what else it said of answers)."""
+        """(sent, received, what else it said of answers); what is still on its way was not sent."""
         self._process.signal(2)
         assert self._process.wait_exit() == 0, self._process.report()
-        summary = self._process.wait_line(r"(\d+) packets transmitted, (\d+) received")
-        return int(summary.match[1]), int(summary.match[2]), self._process.lines("DUP!|wrong")
+        answered = self.answered()
+        return max(answered), len(answered), self._process.lines("DUP!|wrong")
 
 
 @contextlib.contextmanager

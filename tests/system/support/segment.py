@@ -218,6 +218,11 @@ class Segment:
         return [event for event in self.snapshot().events()
                 if kind in (None, event.kind) and lcore in (None, event.lcore)]
 
+    def story(self, lcore=None):
+        """Kinds of the events, oldest first, but for starvation: the host may starve at any time."""
+        return [Kind(event.kind) for event in self.events(lcore=lcore)
+                if event.kind not in (Kind.STARVING, Kind.STARVED)]
+
     def legacy_state(self, lcore):
         """State as the original's readers see it: one plain read."""
         return struct.unpack_from("<I", self._map, 32 + 4 * lcore)[0]
