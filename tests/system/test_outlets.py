@@ -159,8 +159,7 @@ def test_exec_that_hangs_delays_no_report_and_is_bounded(forge, agent, hooked):
     for count in range(1, 101):
         segment.die()
         watcher.wait_line("^1 dead cores: 1,", count=count)
-    wait_until(lambda: len(notes()) == 8, "8 that run")
-    assert len(sleepers()) == 8
+    wait_until(lambda: len(notes()) == len(sleepers()) == 8, "8 that run")
     assert watcher.terminate() == 0
     watcher.wait_line(r"of 8 runs, 8 were killed, .*; 93 events were dropped", stream="stderr")
     assert len(notes()) == 8
