@@ -11,7 +11,7 @@
 #
 #   FLAKY_BUILD  build directory with both programs (default: build, which is then made)
 #
-# What each run said, and its report, is kept in build-flaky/DATE. Exits 1 when a run was not
+# What each run said, and its report, is kept in a folder of build-flaky. Exits 1 when a run was not
 # green.
 set -euo pipefail
 
@@ -48,29 +48,40 @@ if [ "$(id -u)" -ne 0 ]; then
 	$beside_hogs && set -- --beside-hogs "$@"
 	exec sudo env "FLAKY_BUILD=$FLAKY_BUILD" "$here/flaky.sh" "$runs" "$@"
 fi
-out=$top/build-flaky/$(date +%Y%m%d-%H%M%S)
-mkdir -p "$out"
+mkdir -p "$top/build-flaky"
+out=$(mktemp -d "$top/build-flaky/$(date +%Y%m%d-%H%M%S)-XXX")
 
+suite=""
 hogs=()
-end_hogs() {
+end_all() {
+	[ -z "$suite" ] || kill -TERM -- "-$suite" 2>/dev/null || true
 	[ ${#hogs[@]} -eq 0 ] || kill "${hogs[@]}"
+	wait
 }
-trap end_hogs EXIT
+trap end_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+trap 'exit 129' HUP
+
 # In one session they would share a part of the CPUs with pytest, which sleeps for short times: some
 # kernels then give other sessions nothing for seconds (autogroup, seen with 6.18).
 if $beside_hogs; then
 	for _ in 1 2; do
 		setsid bash -c 'while :; do :; done' &
 		hogs+=($!)
+		disown
 	done
 fi
+# Beside this shell, as a group of its own: so a signal is obeyed at once.
+set -m
 red=0
 for ((run = 1; run <= runs; run++)); do
 	rc=0
 	"$top/tests/system/run.sh" "$FLAKY_BUILD" -q --durations=10 \
-		--junitxml="$out/$run.xml" "$@" </dev/null >"$out/$run.log" 2>&1 || rc=$?
+		--junitxml="$out/$run.xml" "$@" </dev/null >"$out/$run.log" 2>&1 &
+	suite=$!
+	wait "$suite" || rc=$?
+	suite=""
 	[ "$rc" -eq 0 ] || red=$((red + 1))
 	printf 'run %d: %s, exit status %d\n' "$run" "$(tail -n 1 "$out/$run.log" | tr -d =)" "$rc"
 done
