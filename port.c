@@ -202,14 +202,16 @@ void
 port_log_links(const struct port_table *table)
 {
 	struct rte_eth_link link;
-	char text[RTE_ETH_LINK_MAX_STR_LEN];
+	uint16_t id;
 
 	for (size_t i = 0; i < table->nb_ports; i++) {
-		if (link_is_up(&table->port[i], &link))
-			rte_eth_link_to_str(text, sizeof(text), &link);
+		id = table->port[i].id;
+		if (!link_is_up(&table->port[i], &link))
+			RTE_LOG(INFO, L2FWD, "Port %u: Link down\n", id);
+		else if (link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN)
+			RTE_LOG(INFO, L2FWD, "Port %u: Link up\n", id);
 		else
-			snprintf(text, sizeof(text), "Link down");
-		RTE_LOG(INFO, L2FWD, "Port %u: %s\n", table->port[i].id, text);
+			RTE_LOG(INFO, L2FWD, "Port %u: Link up at %u Mbps\n", id, link.link_speed);
 	}
 }
 
