@@ -58,7 +58,8 @@ def pattern(line):
         result += re.escape(line[end:varies.start()])
         result += NUMBER if varies[0][0].isdigit() else r"(?: in \w+)?"
         end = varies.end()
-    return result + re.escape(line[end:]) + "$"
+    # Later libcs have a space in the lines of a stack.
+    return (result + re.escape(line[end:])).replace(r"\)\[", r"\) ?\[") + "$"
 
 
 def expect(process, shown):
