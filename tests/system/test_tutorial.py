@@ -80,7 +80,7 @@ def test_the_exercises_are_found():
     assert all(run.before for case in exercises() for run in case.values)
 
 
-@pytest.mark.parametrize("shown, told", exercises())
+@pytest.mark.parametrize("shown, told", list(exercises()))
 @undisturbed
 def test_an_exercise_prints_what_it_shows(forwarder, agent, shown, told):
     """Lines of both programs, exit statuses, and deaths only where they are shown."""
