@@ -77,8 +77,8 @@ def wrapper(directory, build, **program):
 
 
 def test_a_death_that_goes_unreported_fails_the_demonstration(demo, build, tmp_path):
-    deaf = wrapper(tmp_path, build,
-                   ka_agent=f"{build.agent} \"$@\" | grep --line-buffered -v 'dead cores'")
+    deaf = wrapper(tmp_path, build, ka_agent=f"{build.agent} \"$@\" | "
+                   "grep --line-buffered -vE 'dead cores|before this agent came'")
     shown = demo(directory=deaf)
     assert shown.wait_exit(60) == 1
     assert shown.lines(r"FAILED: \d+ deaths, but the agent reported 0")
