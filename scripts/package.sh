@@ -11,16 +11,18 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
+# shellcheck source=scripts/fresh_system.sh
+. "$here/fresh_system.sh"
 out=$(realpath -m -- "${1:-$top/build-package}")
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "package: a fresh system takes root: going on with sudo"
 	exec sudo "$here/package.sh" "$out"
 fi
-"$here/setup.sh" build test package
+"$here/setup.sh" build test package fresh
 
 work=$(mktemp -d)
-trap 'rm -rf --one-file-system "$work"' EXIT
+trap 'end_apart; rm -rf --one-file-system "$work"' EXIT
 chmod 755 "$work"
 
 # The tarball that upstream would publish, and from it the package: what is not in it is missing.
@@ -43,18 +45,13 @@ lintian --allow-root --fail-on error --suppress-tags bad-distribution-in-changes
 	"$work"/*.changes
 
 # Nothing but what the package asks for is there.
-suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-# From where this system has what is Debian's own.
-# shellcheck disable=SC2016 # apt-get puts in what stands in $(...).
-apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' \
-	'Origin: Debian' | sort -u >"$work/sources.list"
+suite=$(codename)
 echo "package: a fresh $suite"
-mmdebstrap --quiet --mode=root --variant=minbase "$suite" "$work/root" "$work/sources.list"
+make_system "$suite" "$work/root"
 mkdir "$work/root/package"
 cp "$work"/*.deb "$work/root/package"
 in_root() {
-	unshare --mount --pid --fork --kill-child --root "$work/root" \
-		env DEBIAN_FRONTEND=noninteractive "$@"
+	in_system "$work/root" -- env DEBIAN_FRONTEND=noninteractive "$@"
 }
 in_root sh -c 'apt-get -qq update && apt-get -qq install --yes --no-install-recommends \
 	/package/l2fwd-keepalive_*.deb' >"$work/log" 2>&1 || {

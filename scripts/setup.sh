@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Install what is missing: setup.sh [build|demo|test|bench|lint|package|hugepages]... (default: build).
+# Install what is missing: setup.sh [build|demo|test|bench|lint|package|fresh|hugepages]... (default: build).
 #
 # Asks nothing, uses sudo only when not root, and neither apt nor the network when nothing is
 # missing.
@@ -11,12 +11,18 @@ declare -A packages=(
 	[build]="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev libsystemd-dev"
 	[demo]="iproute2 iputils-ping procps"
 	[test]="bash-completion clang collectd-core dpdk-dev ethtool groff-base iperf3 iproute2
-		iputils-ping jq libcmocka-dev mandoc procps prometheus prometheus-node-exporter
-		python3-jsonschema python3-pytest python3-scapy tmux"
+		iputils-ping jq libcmocka-dev libgcrypt20 mandoc procps prometheus prometheus-node-exporter
+		python3-jsonschema python3-pytest python3-scapy systemd tmux"
 	[bench]="dpdk-dev procps iproute2 python3-matplotlib valgrind"
-	[package]="debhelper dpkg-dev git lintian mmdebstrap xz-utils"
+	[package]="debhelper dpkg-dev git lintian xz-utils"
+	[fresh]="mmdebstrap procps"
 	[lint]="clang-format clang-tidy cppcheck pyflakes3 shellcheck"
 )
+
+# Not in every Debian, or by another name. Tests are skipped where their program is not to be had.
+optional=(collectd-core)
+# DPDK's scripts where dpdk-dev does not have them: the first one that there is.
+dpdk_scripts=(dpdk-usertools dpdk)
 
 # Huge pages of 2 MiB that are enough for two small ports.
 huge_pages=128
@@ -31,6 +37,20 @@ as_root() {
 
 is_installed() {
 	dpkg-query --show --showformat='${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'
+}
+
+is_known() {
+	[ -n "$(apt-cache madison "$1" 2>/dev/null)" ]
+}
+
+# Those that are not there and, as far as apt was ever told of any package, are to be had.
+list_missing() {
+	local package
+	for package in "$@"; do
+		is_installed "$package" || {
+			[[ " ${optional[*]} " == *" $package "* ]] && is_known apt && ! is_known "$package"
+		} || echo "$package"
+	done
 }
 
 # Run a command that installs; servers that come with it stay off: the tests start what they need.
@@ -62,18 +82,18 @@ disable_services() {
 }
 
 install() {
-	local package missing=()
+	local missing
 
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 		echo "setup: no apt here; these must be there by other means: $*" >&2
 		return
 	fi
-	for package in "$@"; do
-		is_installed "$package" || missing+=("$package")
-	done
+	mapfile -t missing < <(list_missing "$@")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	as_root apt-get -qq update
+	mapfile -t missing < <(list_missing "${missing[@]}")
 	[ ${#missing[@]} -gt 0 ] || return 0
 	echo "setup: installing ${missing[*]}"
-	as_root apt-get -qq update
 	without_services as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
 	disable_services "${missing[@]}"
@@ -103,7 +123,7 @@ reserve_huge_pages() {
 wanted=()
 for group in "$@"; do
 	case "$group" in
-	build | demo | test | bench | lint | package)
+	build | demo | test | bench | lint | package | fresh)
 		read -r -d '' -a list <<<"${packages[$group]}" || true
 		wanted+=("${list[@]}")
 		;;
@@ -111,9 +131,16 @@ for group in "$@"; do
 		reserve_huge_pages
 		;;
 	*)
-		echo "setup: '$group' is none of build, demo, test, bench, lint, package, hugepages" >&2
+		echo "setup: '$group' is none of build, demo, test, bench, lint, package, fresh, hugepages" >&2
 		exit 2
 		;;
 	esac
 done
 [ ${#wanted[@]} -eq 0 ] || install "${wanted[@]}"
+
+if [[ " $* " == *" test "* ]] && ! command -v dpdk-telemetry.py >/dev/null; then
+	for package in "${dpdk_scripts[@]}"; do
+		! is_known "$package" || break
+	done
+	install "$package"
+fi

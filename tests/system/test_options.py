@@ -92,6 +92,14 @@ def test_no_worker_lcore_is_refused_with_an_example(forwarder):
     assert "-l 0-1" in refusal(forwarder(["-p", "3"], lcores="0@0", started=False))
 
 
+def test_what_eal_refuses_is_named(forwarder):
+    """Also where EAL ends the program by itself, in the moment that it has said so."""
+    for _ in range(5):
+        fwd = forwarder(eal=["--no-such-option"], started=False)
+        assert fwd.wait_exit() > 0
+        fwd.wait_line("--no-such-option", stream="stderr")
+
+
 def test_o5_help_is_complete_and_needs_no_eal(start, build):
     """The original has no -h, and its usage lacks -K, -T and units."""
     asked = start([build.forwarder, "-h"])

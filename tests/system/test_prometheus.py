@@ -341,6 +341,9 @@ def test_a_death_fires_the_alert_of_a_real_prometheus(
 def file_server(tmp_path):
     """Serves a folder at its own port: stands for as many exporters as there are files in it."""
     class Handler(http.server.SimpleHTTPRequestHandler):
+        # Prometheus 3 takes nothing of another type.
+        extensions_map = {".prom": "text/plain"}
+
         def log_message(self, *_):
             pass
 

@@ -324,7 +324,8 @@ def test_s7_an_error_exit_leaves_nothing(forwarder, failures_library):
     errors = {
         "wrong mask": forwarder(["-p", "8", "-K", "5"], started=False),
         "no worker": forwarder(["-p", "3", "-K", "5"], started=False, lcores="0@0"),
-        "no memory": forwarder(["-p", "3", "-K", "5"], started=False, eal=["-m", "8"]),
+        "no memory": forwarder(["-p", "3", "-K", "5"], started=False,
+                               memory=["--no-huge", "-m", "8", "--no-shconf"]),
         "no such device": forwarder(["-p", "1", "-K", "5"], started=False,
                                     vdevs=["net_af_packet0,iface=nowhere"]),
     }

@@ -8,7 +8,7 @@ import pytest
 
 from support.deadline import wait_until
 from support.hook import Mode
-from support.programs import lcore_map
+from support.programs import lcore_map, memory_options
 from support.segment import Cause, Kind, State
 from support.tables import last_table
 from support.telemetry import Telemetry
@@ -107,7 +107,7 @@ def test_what_nobody_has_room_for_stays_down(forwarder):
     """A worker polls 16 ports at most: of ten ports six go to the other one, who has ten itself,
     and that four are down is said."""
     fwd = forwarder(["-p", "fffff", "-q", "10", *FAULTS, "1:exit@0.5"], lcores=lcore_map(3),
-                    vdevs=[f"net_null{port}" for port in range(20)], eal=["-m", "512"])
+                    vdevs=[f"net_null{port}" for port in range(20)], memory=memory_options(512))
     segment = fwd.segment()
     segment.wait(lambda now: len(taken(segment)) >= 6, "the takeover")
     fwd.wait_line(r"^L2FWD: core 1 is given up: more than 0 restarts in 1 s; others take 6 of its "

@@ -2,6 +2,7 @@
 """DPDK's telemetry socket, asked by dpdk-telemetry.py and by its protocol."""
 
 import json
+import shutil
 import signal
 import subprocess
 import threading
@@ -40,7 +41,7 @@ def telemetry(forwarder):
 def real_tool(forwarder, *requests):
     """What dpdk-telemetry.py prints for requests: [its JSON, read]."""
     done = subprocess.run(
-        ["/usr/bin/python3", "/usr/bin/dpdk-telemetry.py", "-f", forwarder.file_prefix],
+        ["/usr/bin/python3", shutil.which("dpdk-telemetry.py"), "-f", forwarder.file_prefix],
         input="\n".join(requests) + "\n", capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0 and done.stderr == "", done
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -295,7 +296,7 @@ def test_another_user_does_not_get_to_the_socket(telemetry, start):
     fwd, _ = telemetry(["-p", "3", "-K", "50"])
     socket = Path(f"/run/dpdk/{fwd.file_prefix}/dpdk_telemetry.v2")
     assert socket.is_socket() and socket.parent.stat().st_mode & 0o777 == 0o700
-    stranger = start(["/usr/bin/python3", "/usr/bin/dpdk-telemetry.py", "-f", fwd.file_prefix],
+    stranger = start(["/usr/bin/python3", shutil.which("dpdk-telemetry.py"), "-f", fwd.file_prefix],
                      user=65534, group=65534, extra_groups=[],
                      env={"RUNTIME_DIRECTORY": "/run"})
     stranger.wait_exit()

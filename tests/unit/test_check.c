@@ -233,7 +233,7 @@ of_many_dead_cores_some_are_named(void **state)
 	assert_int_equal(check_write(line, &status, UINT64_MAX), CHECK_DOWN);
 	assert_non_null(strstr(line, "core 0 given up (not started), core 1 given up"));
 	assert_non_null(strstr(line, "core 7 given up (not started) and 120 more; 0 of 128 cores"));
-	assert_in_range(strlen(line), 1, 1000);
+	assert_uint_in_range(strlen(line), 1, 1000);
 }
 
 /* Whatever stands in the segment, the line stays one, and the figures stay where they are. */

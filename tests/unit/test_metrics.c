@@ -54,7 +54,7 @@ write_metrics(bool watched)
 {
 	const size_t length = metrics_write(text, METRICS_TEXT_MAX, &status, NOW_REAL_NS, watched);
 
-	assert_in_range(length, 1, METRICS_TEXT_MAX);
+	assert_uint_in_range(length, 1, METRICS_TEXT_MAX);
 	text[length] = '\0';
 	assert_int_equal(strlen(text), length);
 	assert_int_equal(text[length - 1], '\n');
@@ -332,7 +332,7 @@ the_largest_text_has_room_and_a_smaller_room_is_none(void **state)
 	status.name = name;
 	write_metrics(true);
 	length = strlen(text);
-	assert_in_range(length, METRICS_TEXT_MAX / 2, METRICS_TEXT_MAX - 1);
+	assert_uint_in_range(length, METRICS_TEXT_MAX / 2, METRICS_TEXT_MAX - 1);
 	assert_int_equal(metrics_write(text, length, &status, NOW_REAL_NS, true), 0);
 	assert_int_equal(metrics_write(text, 0, &status, NOW_REAL_NS, true), 0);
 	assert_int_equal(metrics_write(text, length + 1, &status, NOW_REAL_NS, true), length);

@@ -618,8 +618,8 @@ a_published_segment_says_who_made_it_and_when(void **state)
 	assert_int_equal(identity->version_minor, KA_SHM_VERSION_MINOR);
 	assert_int_equal(identity->size, sizeof(struct ka_shm_segment));
 	assert_int_equal(identity->pid, getpid());
-	assert_in_range(identity->created_ns, before, ka_shm_now_ns());
-	assert_in_range(identity->created_real_ns / NS_PER_S, time(NULL) - 60, time(NULL) + 1);
+	assert_uint_in_range(identity->created_ns, before, ka_shm_now_ns());
+	assert_uint_in_range(identity->created_real_ns / NS_PER_S, time(NULL) - 60, time(NULL) + 1);
 	assert_int_equal(identity->created_tsc, 1000);
 	assert_int_equal(identity->tsc_hz, 2 * NS_PER_S);
 	assert_int_equal(identity->period_ns, 5 * NS_PER_MS);
@@ -628,7 +628,7 @@ a_published_segment_says_who_made_it_and_when(void **state)
 	assert_int_equal(ka_shm_snapshot(reader, &snapshot), 0);
 	assert_int_equal(snapshot.monitor.status, KA_STATUS_RUNNING);
 	assert_int_equal(snapshot.monitor.ticks, 0);
-	assert_in_range(snapshot.monitor.beat_ns, before, ka_shm_now_ns());
+	assert_uint_in_range(snapshot.monitor.beat_ns, before, ka_shm_now_ns());
 	for (unsigned int i = 0; i < KA_SHM_MAX_LCORES; i++)
 		assert_int_equal(snapshot.core[i].state, KA_STATE_UNUSED);
 }
@@ -848,7 +848,7 @@ S8_a_change_left_half_done_is_told_within_bounds(void **state)
 	start = ka_shm_now_ns();
 	assert_int_equal(ka_shm_snapshot(reader, &snapshot), -EAGAIN);
 	/* It looks for 20 ms; the rest is for a machine that is busy elsewhere. */
-	assert_in_range(ka_shm_now_ns() - start, 20 * NS_PER_MS, 2 * NS_PER_S);
+	assert_uint_in_range(ka_shm_now_ns() - start, 20 * NS_PER_MS, 2 * NS_PER_S);
 	ka_shm_peek_monitor(reader, &monitor);
 	assert_int_equal(monitor.events, KA_SHM_EVENTS);
 	ask(owner, 'e');
@@ -894,7 +894,7 @@ A7_a_wait_ends_at_its_deadline(void **state)
 	open_or_fail(KA_SHM_ATTACH);
 	deadline = ka_shm_now_ns() + 30 * NS_PER_MS;
 	assert_int_equal(ka_shm_wait(reader, deadline), -ETIMEDOUT);
-	assert_in_range(ka_shm_now_ns(), deadline, deadline + 2 * NS_PER_S);
+	assert_uint_in_range(ka_shm_now_ns(), deadline, deadline + 2 * NS_PER_S);
 }
 
 static void
@@ -1497,7 +1497,7 @@ S1_a_segment_is_found_complete_or_not_at_all(void **state)
 		/* No quiet moment: the owner lost its CPU in the middle of its goodbye. */
 		rc = ka_shm_snapshot(reader, &snapshot);
 		assert_true(rc == 0 || rc == -EAGAIN);
-		assert_in_range(snapshot.monitor.status, KA_STATUS_RUNNING, KA_STATUS_STOPPED);
+		assert_uint_in_range(snapshot.monitor.status, KA_STATUS_RUNNING, KA_STATUS_STOPPED);
 		close_reader();
 	}
 	assert_int_equal(ask(owner, 'x').rc, 0);

@@ -50,7 +50,7 @@ write_text(void)
 {
 	memset(&text, 0xa5, sizeof(text));
 	status_write(&text, &status);
-	assert_in_range(text.nb_lines, 1, STATUS_LINES_MAX);
+	assert_uint_in_range(text.nb_lines, 1, STATUS_LINES_MAX);
 	for (unsigned int i = 0; i < text.nb_lines; i++) {
 		const size_t length = strnlen(text.line[i], STATUS_LINE_MAX);
 

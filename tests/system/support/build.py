@@ -24,7 +24,9 @@ class Build:
     def sanitizer(self):
         """Value of b_sanitize: "none", "address,undefined", ..."""
         options = json.loads((self.directory / "meson-info/intro-buildoptions.json").read_text())
-        return next(option["value"] for option in options if option["name"] == "b_sanitize")
+        value = next(option["value"] for option in options if option["name"] == "b_sanitize")
+        # Later mesons have a list.
+        return value if isinstance(value, str) else ",".join(value) or "none"
 
     @property
     def sanitized(self):

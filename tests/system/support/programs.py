@@ -16,11 +16,11 @@ def lcore_map(count):
     return ",".join(f"{lcore}@{cpus[lcore % len(cpus)]}" for lcore in range(count))
 
 
-def memory_options():
+def memory_options(megabytes=128):
     """No huge pages, so that the tests run anywhere; KA_TEST_HUGE=1 takes huge pages."""
     if os.environ.get("KA_TEST_HUGE") == "1":
         return ["--in-memory", "--single-file-segments"]
-    return ["--no-huge", "-m", "128", "--no-shconf"]
+    return ["--no-huge", "-m", str(megabytes), "--no-shconf"]
 
 
 def _value(args, *names):
