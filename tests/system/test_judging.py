@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What keeps a worker that moved on, or one that was robbed of its CPU, from being called dead."""
+
+import pytest
+
+from support import hook as hook_module
+from support.deadline import wait_until
+from support.hook import Mode
+from support.noise import undisturbed
+from support.segment import Cause, Kind, State
+from test_recovery import FAULTS
+from test_watching import MS, wait_next_ping
+
+
+@pytest.fixture(scope="session")
+def slow_look_library(tmp_path_factory):
+    return hook_module.build(tmp_path_factory.mktemp("preload"), "slow_look")
+
+
+@undisturbed
+def test_a_heartbeat_during_the_judgement_counts(forwarder, hook, slow_look_library, tmp_path):
+    """It is found silent and looked at; it gives heartbeats, and is silent again before the look is
+    over. All evidence is against it but its heartbeat."""
+    look, held = tmp_path / "look", tmp_path / "look.held"
+    fwd = forwarder(["-p", "3", "-K", "300"], hook=hook, preload=[slow_look_library],
+                    env={"KA_SLOW_LOOK": str(look)})
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.hold(1, Mode.SLEEP)
+    segment.wait(lambda now: now.core[1].state == State.MISSING, "it to be missing")
+    look.touch()
+    wait_until(held.exists, "it to be looked at again")
+    marks = hook.marks(1)
+    hook.release(1)
+    wait_until(lambda: hook.marks(1) > marks + 2, "heartbeats")
+    hook.hold(1, Mode.SLEEP)
+    ticks = segment.monitor().ticks
+    look.unlink()
+    segment.wait(lambda now: now.monitor.ticks > ticks, "the end of this ping")
+    hook.release(1)
+    segment.wait(lambda now: now.monitor.ticks > ticks + 3, "more pings")
+    assert segment.monitor().deaths == 0 and fwd.deaths() == []
+    assert segment.core(1).state == State.ALIVE
+    assert fwd.terminate() == 0
+
+
+@undisturbed
+def test_one_that_gives_no_second_sign_has_a_ping_more(forwarder, hook):
+    """It executed a signal's handler a while ago, and seems to spin. Where another has its CPU just
+    now it cannot show that it still executes: it is judged at the next ping."""
+    fwd = forwarder(["-p", "3", "-K", "100"], hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.delay_signals(0.005)
+    wait_next_ping(hook)
+    hook.hold(1, Mode.SPIN)
+    segment.wait(lambda now: now.monitor.deaths == 1, "the death")
+    (death,) = segment.events(Kind.DEATH)
+    # The third ping behind its last heartbeat would find it dead, were it not for the sign.
+    assert death.cause == Cause.SPINNING and 350 * MS < death.silent_ns < 450 * MS, death
+    hook.release(1)
+    segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
+    assert fwd.terminate() == 0
+
+
+def test_a_monitor_that_is_late_each_time_watches_on(forwarder):
+    """Each of its ticks comes a period late, so that none would be a ping, and a worker hangs."""
+    stalls = ",".join(f"0:monitor-stall:45@{0.5 + 0.05 * n:.2f}" for n in range(60))
+    fwd = forwarder([*FAULTS, "--fault", f"1:block@0.6,{stalls}"])
+    segment = fwd.segment()
+    segment.wait(lambda now: now.monitor.late_ticks >= 3, "late ticks")
+    now = segment.wait(lambda now: now.monitor.deaths == 1, "the death")
+    # One more for each of the other stalls until somebody dies.
+    assert now.monitor.late_ticks < 40, now.monitor
+    assert fwd.terminate() in (0, 3)
