@@ -116,6 +116,6 @@ def test_ports_go_to_one_that_lives_though_it_has_more(forwarder):
                     vdevs=[f"net_null{port}" for port in range(4)])
     assert [fwd.worker_of(port=port) for port in range(4)] == [1, 1, 2, 3]
     segment = fwd.segment()
-    now = segment.wait(lambda now: taken(segment), "the takeover")
+    segment.wait(lambda now: taken(segment), "the takeover")
     assert taken(segment) == [(3, 3, 1)] and segment.core(2).deaths == 1
     assert fwd.terminate() in (0, 3)
