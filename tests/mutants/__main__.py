@@ -34,7 +34,7 @@ def judge(mutant, tree, trial, log):
                 return "system", f"killed by {killer}"
     except Unfit as error:
         return "ERROR", f"ERROR: {error}"
-    return "SURVIVED", f"SURVIVED: {mutant.why}"
+    return "SURVIVED", f"SURVIVED: no test shows that {mutant.why}"
 
 
 def try_unbroken(trial, mutants, with_system):

@@ -24,9 +24,10 @@ class Mutant:
     function: str
     take: str
     give: str
-    why: str  # What is safe no more.
+    why: str  # What holds because of it.
     unit: str = ""  # Unit test program that is expected to notice.
-    system: tuple = ()  # System tests that are tried when no unit test notices.
+    # System tests that are tried when no unit test notices.
+    system: list = dataclasses.field(default_factory=list, hash=False)
 
     @property
     def subject(self):
@@ -35,18 +36,17 @@ class Mutant:
 
 def read_list(path):
     """{name: Mutant}, in the order of the file."""
-    known = {field.name for field in dataclasses.fields(Mutant)}
-    mutants = {}
-    for name, entry in tomllib.loads(path.read_text()).items():
-        try:
-            entry["system"] = tuple(entry.get("system", ()))
-            mutants[name] = Mutant(name, **entry)
-        except TypeError as error:
-            raise Unfit(f"{path.name}: [{name}] has {', '.join(entry)}; "
-                        f"known are {', '.join(sorted(known))}: {error}") from None
-        if not mutants[name].unit and not mutants[name].system:
-            raise Unfit(f"{path.name}: [{name}] names no test: give unit or system")
-    return mutants
+    needed = {"function", "take", "give", "why"}
+    try:
+        entries = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise Unfit(f"{path}: {error}") from None
+    for name, entry in entries.items():
+        wrong = needed - entry.keys() or entry.keys() - needed - {"unit", "system"}
+        if wrong or not entry.keys() & {"unit", "system"}:
+            raise Unfit(f"{path}: [{name}] has {', '.join(entry)}; it takes "
+                        f"{', '.join(sorted(needed))} and unit or system")
+    return {name: Mutant(name, **entry) for name, entry in entries.items()}
 
 
 def choose(mutants, wanted):
@@ -93,7 +93,9 @@ def _pattern(expression):
     """Whatever blanks and line breaks lie between its words."""
     words = re.findall(r"\w+|[^\w\s]", expression)
     pattern = r"\s*".join(map(re.escape, words))
-    return re.compile(rf"(?<!\w){pattern}" if words[0][0].isalnum() else pattern)
+    begin = r"(?<!\w)" if re.match(r"\w", words[0]) else ""
+    end = r"(?!\w)" if re.match(r"\w", words[-1]) else ""
+    return re.compile(begin + pattern + end)
 
 
 class Broken:

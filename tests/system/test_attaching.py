@@ -70,3 +70,17 @@ def test_top_says_that_the_original_is_gone(forge, terminal, build):
     terminal.wait_line(f"has stopped; waiting for the next one at {NAME}$")
     terminal.keys("q")
     terminal.wait_line("^exit 0$")
+
+
+def test_credit_of_the_original_from_before_wakes_nobody(forge, agent):
+    """The original counts no deaths, so that a wake-up is all there is to tell of one: those from
+    before are not the agent's."""
+    segment = forge(OriginalSegment)
+    segment.set(1, State.DEAD)
+    segment.set(1, State.ALIVE)
+    assert segment.credit() == 1
+    watcher = agent(["--shm-name", NAME])
+    watcher.wait_line("^Watching")
+    segment.set(1, State.DEAD)
+    watcher.wait_line("^1 dead cores: 1,$")
+    assert len(watcher.lines()) == 2 and watcher.deaths() == [1], watcher.report()

@@ -11,7 +11,7 @@ from support.hook import Mode
 from support.programs import lcore_map
 from support.segment import Phase, State, objects
 from test_forwarding import PcapPort
-from test_recovery import worker_thread
+from test_recovery import FAULTS, worker_thread
 from test_takeover import taken
 
 
@@ -71,3 +71,15 @@ def test_a_worker_without_ports_that_stays_keeps_the_pools(forwarder, hook, mbuf
     hook.release(1)
     assert fwd.wait_exit() == 3
     assert not fwd.lines("mbuf_hook: mbufs_socket0 is freed"), fwd.report()
+
+
+def test_a_worker_that_is_being_launched_keeps_its_ports_at_the_end(forwarder, hook):
+    """Its lcore waits for work, but it has been asked for already and may begin at any moment."""
+    fwd = forwarder([*FAULTS, "--fault", "1:exit@0.5"], hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.hold_launch()
+    hook.wait_in_launch()
+    assert fwd.terminate(timeout=5) == 3
+    fwd.wait_line(r"^L2FWD: lcore 1 does not leave its loop within \d+ ms", stream="stderr")
+    assert hook.stops == 0 and objects() == []

@@ -7,8 +7,9 @@ from support.deadline import wait_until
 from support.hook import Mode
 from support.noise import undisturbed
 from support.segment import Kind, Phase, State
+from support.tables import last_table
 from test_forwarding import NOT_BACK, PcapPort
-from test_recovery import story
+from test_recovery import FAULTS, story
 
 # The signal that is to take a worker out of its loop comes so many seconds after the wish.
 SLOW = 1.0
@@ -72,3 +73,15 @@ def test_one_that_has_given_a_heartbeat_meanwhile_stays(forwarder, hook):
     hook.release(1)
     assert story(segment)[:2] == [Kind.DEATH, Kind.RECOVERY]
     assert fwd.terminate() == 0
+
+
+def test_frames_in_hand_are_dropped_and_counted(forwarder):
+    """Whoever is taken out of its own processing of a burst leaves the burst behind."""
+    fwd = forwarder([*FAULTS, "-T", "10", "--on-hang", "respawn", "--fault", "1:spin@0.3"])
+    segment = fwd.segment()
+    segment.wait(lambda now: segment.events(Kind.BACK), "its return")
+    (death,) = segment.events(Kind.DEATH)
+    assert fwd.terminate() == 0 and not fwd.lines(NOT_BACK), fwd.report()
+    total = last_table(fwd)["total"]
+    assert total.dropped == death.in_hand == 32
+    assert total.received == total.sent + total.dropped, total

@@ -119,3 +119,21 @@ def test_ports_go_to_one_that_lives_though_it_has_more(forwarder):
     segment.wait(lambda now: taken(segment), "the takeover")
     assert taken(segment) == [(3, 3, 1)] and segment.core(2).deaths == 1
     assert fwd.terminate() in (0, 3)
+
+
+def test_one_that_is_given_up_is_not_launched_when_it_wakes(forwarder, hook):
+    """Others have its ports for good, though its lcore is free in the end."""
+    fwd = start(forwarder, hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    hook.hold(1, Mode.DEEP)
+    segment.wait(lambda now: taken(segment), "the takeover")
+    hook.release(1)
+    # An lcore that waits for work sleeps in the kernel; nobody else holds it there now.
+    worker = worker_thread(fwd, 1)
+    wait_until(lambda: fwd.threads()[worker][0] == "S", "it to leave its loop")
+    ticks = segment.monitor().ticks
+    now = segment.wait(lambda now: now.monitor.ticks > ticks + 10, "pings behind it")
+    assert story(segment) == [Kind.DEATH, Kind.GIVEN_UP, Kind.TAKEN_OVER]
+    assert (now.core[1].state, now.core[1].restarts) == (State.GONE, 0)
+    assert fwd.terminate() == 0

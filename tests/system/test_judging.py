@@ -57,7 +57,7 @@ def test_one_that_gives_no_second_sign_has_a_ping_more(forwarder, hook):
     segment.wait(lambda now: now.monitor.deaths == 1, "the death")
     (death,) = segment.events(Kind.DEATH)
     # The third ping behind its last heartbeat would find it dead, were it not for the sign.
-    assert death.cause == Cause.SPINNING and 350 * MS < death.silent_ns < 450 * MS, death
+    assert death.cause == Cause.SPINNING and death.silent_ns > 350 * MS, death
     hook.release(1)
     segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
     assert fwd.terminate() == 0
