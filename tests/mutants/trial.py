@@ -97,6 +97,6 @@ class Trial:
                 return name
             if case.find("skipped") is not None:
                 raise Unfit(f"{name} is skipped here: {log}")
-        if status != 0 or not cases:
-            raise Unfit(f"the system tests ended with {status}, and none is to blame: {log}")
+        if not cases:
+            raise Unfit(f"no system test was run: {log}")
         return None

@@ -3,13 +3,13 @@
 
 import time
 
+from support import attempt
 from support.deadline import wait_until
 from support.hook import Mode
-from support.noise import undisturbed
-from support.segment import Kind, Phase, State
+from support.segment import Cause, Kind, Phase, State
 from support.tables import last_table
 from test_forwarding import NOT_BACK, PcapPort
-from test_recovery import FAULTS, story
+from test_recovery import FAULTS
 
 # The signal that is to take a worker out of its loop comes so many seconds after the wish.
 SLOW = 1.0
@@ -20,10 +20,11 @@ def ask_slowly(fwd, hook):
     Returns the segment and the moment before which the signal does not come."""
     segment = fwd.segment()
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    attempt.current().delays_pings = True
     hook.delay_signals(SLOW)
     hook.hold(1, Mode.SLEEP)
     dead = segment.wait(lambda now: now.core[1].deaths == 1, "the death").core[1]
-    assert story(segment) == [Kind.DEATH]
+    assert segment.story(1) == [Kind.DEATH]
     return segment, dead.died_ns + SLOW * 1e9
 
 
@@ -37,7 +38,6 @@ def wait_signalled(segment, hook, signal_ns):
     segment.wait(lambda now: now.monitor.beat_ns > signal_ns + 0.3e9, "pings after the signal")
 
 
-@undisturbed
 def test_one_that_has_gone_into_its_driver_meanwhile_stays(forwarder, hook, tmp_path):
     """It was idle when it was asked to leave its loop, and is in RX when the signal comes: what the
     driver has half done must not be left so."""
@@ -50,15 +50,14 @@ def test_one_that_has_gone_into_its_driver_meanwhile_stays(forwarder, hook, tmp_
     hook.wait_in_driver()
     in_time(signal_ns)
     wait_signalled(segment, hook, signal_ns)
-    assert story(segment) == [Kind.DEATH] and segment.monitor().restarts == 0
+    assert segment.story(1) == [Kind.DEATH] and segment.monitor().restarts == 0
     hook.release(1)
     hook.release_driver()
     segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
-    assert story(segment) == [Kind.DEATH, Kind.RECOVERY]
+    assert segment.story(1) == [Kind.DEATH, Kind.RECOVERY]
     assert fwd.terminate() == 0 and not fwd.lines(NOT_BACK), fwd.report()
 
 
-@undisturbed
 def test_one_that_has_given_a_heartbeat_meanwhile_stays(forwarder, hook):
     """It gave heartbeats between the wish and the signal, so it has come back by itself."""
     fwd = forwarder(["-p", "3", "-K", "100", "--on-hang", "respawn"], hook=hook)
@@ -69,9 +68,13 @@ def test_one_that_has_given_a_heartbeat_meanwhile_stays(forwarder, hook):
     hook.hold(1, Mode.SLEEP)  # Where it could be taken out of its loop.
     in_time(signal_ns)
     hook.delay_signals(0)
-    segment.wait(lambda now: len(story(segment)) >= 2, "what the signal does")
+    segment.wait(lambda now: len(segment.story(1)) >= 2, "what the signal does")
     hook.release(1)
-    assert story(segment)[:2] == [Kind.DEATH, Kind.RECOVERY]
+    ticks = segment.monitor().ticks
+    segment.wait(lambda now: now.monitor.ticks > ticks + 6, "pings that would miss it")
+    assert segment.story(1)[:2] == [Kind.DEATH, Kind.RECOVERY]
+    # It may have hung for long enough to be taken out now, but it has never left by itself.
+    assert {event.cause for event in segment.events(Kind.DEATH)} == {Cause.BLOCKED}
     assert fwd.terminate() == 0
 
 

@@ -6,12 +6,11 @@ import time
 from support import tracer
 from support.deadline import wait_until
 from support.hook import Mode
-from support.noise import undisturbed
 from support.programs import lcore_map
 from support.segment import Kind, Phase, State
 from test_eviction import ask_slowly, in_time
 from test_forwarding import PcapPort
-from test_recovery import story, worker_thread
+from test_recovery import worker_thread
 from test_takeover import FAULTS, taken
 
 # One that does not leave its loop is looked at after a second, and once a second.
@@ -28,10 +27,9 @@ def assert_keeps(segment, hook):
     hook.delay_signals(0)
     until = segment.core(1).died_ns + LOOKED_NS
     segment.wait(lambda now: now.monitor.beat_ns > until, "two looks")
-    assert story(segment) == [Kind.DEATH] and taken(segment) == []
+    assert segment.story(1) == [Kind.DEATH] and taken(segment) == []
 
 
-@undisturbed
 def test_one_that_a_debugger_stops_keeps_its_ports(forwarder, hook):
     """The signal waits for it as for one in a deep sleep, but a debugger may take it away."""
     fwd = start(forwarder, hook)
@@ -42,11 +40,10 @@ def test_one_that_a_debugger_stops_keeps_its_ports(forwarder, hook):
         assert_keeps(segment, hook)
         hook.release(1)
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
-    assert story(segment) == [Kind.DEATH, Kind.RESTART, Kind.BACK] and taken(segment) == []
+    assert segment.story(1) == [Kind.DEATH, Kind.RESTART, Kind.BACK] and taken(segment) == []
     assert fwd.terminate() == 0
 
 
-@undisturbed
 def test_one_that_has_given_a_heartbeat_meanwhile_keeps_its_ports(forwarder, hook):
     """The signal finds it in a deep sleep, but not silent since it was asked: when it wakes it goes
     on in its loop."""
@@ -60,11 +57,10 @@ def test_one_that_has_given_a_heartbeat_meanwhile_keeps_its_ports(forwarder, hoo
     assert_keeps(segment, hook)
     hook.release(1)
     segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
-    assert story(segment) == [Kind.DEATH, Kind.RECOVERY] and taken(segment) == []
+    assert segment.story(1) == [Kind.DEATH, Kind.RECOVERY] and taken(segment) == []
     assert fwd.terminate() == 0
 
 
-@undisturbed
 def test_one_that_sleeps_in_its_driver_keeps_its_ports(forwarder, hook, tmp_path):
     """The signal finds it in a deep sleep, but in RX: when it wakes it goes on there."""
     fwd = start(forwarder, hook, vdevs=[PcapPort(tmp_path, 0).vdev, "net_ring1"])
@@ -77,11 +73,10 @@ def test_one_that_sleeps_in_its_driver_keeps_its_ports(forwarder, hook, tmp_path
     hook.release(1)
     hook.release_driver()
     segment.wait(lambda now: now.core[1].recoveries == 1, "the recovery")
-    assert story(segment) == [Kind.DEATH, Kind.RECOVERY] and taken(segment) == []
+    assert segment.story(1) == [Kind.DEATH, Kind.RECOVERY] and taken(segment) == []
     assert fwd.terminate() == 0
 
 
-@undisturbed
 def test_one_that_wakes_within_a_second_keeps_its_ports(forwarder, hook):
     """A deep sleep of some periods is no reason to give a worker up."""
     fwd = start(forwarder, hook)
@@ -93,7 +88,7 @@ def test_one_that_wakes_within_a_second_keeps_its_ports(forwarder, hook):
     hook.release(1)
     assert time.monotonic_ns() < dead.core[1].died_ns + 0.8e9, "the test was too late"
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "its return")
-    assert story(segment) == [Kind.DEATH, Kind.RESTART, Kind.BACK] and taken(segment) == []
+    assert segment.story(1) == [Kind.DEATH, Kind.RESTART, Kind.BACK] and taken(segment) == []
     assert fwd.terminate() == 0
 
 
@@ -134,6 +129,6 @@ def test_one_that_is_given_up_is_not_launched_when_it_wakes(forwarder, hook):
     wait_until(lambda: fwd.threads()[worker][0] == "S", "it to leave its loop")
     ticks = segment.monitor().ticks
     now = segment.wait(lambda now: now.monitor.ticks > ticks + 10, "pings behind it")
-    assert story(segment) == [Kind.DEATH, Kind.GIVEN_UP, Kind.TAKEN_OVER]
+    assert segment.story(1) == [Kind.DEATH, Kind.GIVEN_UP, Kind.TAKEN_OVER]
     assert (now.core[1].state, now.core[1].restarts) == (State.GONE, 0)
     assert fwd.terminate() == 0

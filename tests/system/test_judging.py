@@ -3,10 +3,10 @@
 
 import pytest
 
+from support import attempt
 from support import hook as hook_module
 from support.deadline import wait_until
 from support.hook import Mode
-from support.noise import undisturbed
 from support.segment import Cause, Kind, State
 from test_recovery import FAULTS
 from test_watching import MS, wait_next_ping
@@ -17,10 +17,10 @@ def slow_look_library(tmp_path_factory):
     return hook_module.build(tmp_path_factory.mktemp("preload"), "slow_look")
 
 
-@undisturbed
 def test_a_heartbeat_during_the_judgement_counts(forwarder, hook, slow_look_library, tmp_path):
     """It is found silent and looked at; it gives heartbeats, and is silent again before the look is
     over. All evidence is against it but its heartbeat."""
+    attempt.current().delays_pings = True
     look, held = tmp_path / "look", tmp_path / "look.held"
     fwd = forwarder(["-p", "3", "-K", "300"], hook=hook, preload=[slow_look_library],
                     env={"KA_SLOW_LOOK": str(look)})
@@ -44,7 +44,6 @@ def test_a_heartbeat_during_the_judgement_counts(forwarder, hook, slow_look_libr
     assert fwd.terminate() == 0
 
 
-@undisturbed
 def test_one_that_gives_no_second_sign_has_a_ping_more(forwarder, hook):
     """It executed a signal's handler a while ago, and seems to spin. Where another has its CPU just
     now it cannot show that it still executes: it is judged at the next ping."""
@@ -65,6 +64,7 @@ def test_one_that_gives_no_second_sign_has_a_ping_more(forwarder, hook):
 
 def test_a_monitor_that_is_late_each_time_watches_on(forwarder):
     """Each of its ticks comes a period late, so that none would be a ping, and a worker hangs."""
+    attempt.current().delays_pings = True
     stalls = ",".join(f"0:monitor-stall:45@{0.5 + 0.05 * n:.2f}" for n in range(60))
     fwd = forwarder([*FAULTS, "--fault", f"1:block@0.6,{stalls}"])
     segment = fwd.segment()
