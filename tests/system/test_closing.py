@@ -42,6 +42,16 @@ def test_a_worker_that_stays_in_its_driver_keeps_its_ports_at_the_end(in_driver,
     assert objects() == []
 
 
+def test_a_second_signal_waits_for_no_worker(in_driver):
+    """The segment is gone, and nothing is left that must be waited for."""
+    in_driver.signal(signal.SIGTERM)
+    wait_until(lambda: objects() == [], "the segment to be removed")
+    # Obeyed from a moment later on.
+    wait_until(lambda: not in_driver.signal(signal.SIGTERM), "the end")
+    assert in_driver.wait_exit() == 128 + signal.SIGTERM
+    assert not in_driver.lines("does not leave its loop"), in_driver.report()
+
+
 def test_a_crash_after_the_end_of_the_segment_is_told(in_driver):
     """The segment is gone already, and cannot be told; the log can."""
     fwd, worker = in_driver, worker_thread(in_driver, 1)
