@@ -29,9 +29,10 @@ def test_a_heartbeat_during_the_judgement_counts(forwarder, hook, slow_look_libr
     worker = worker_thread(fwd, 1)
     # The next ping finds a mark, and the one behind it that the heartbeat has not moved since.
     wait_next_ping(hook)
-    marks = hook.marks(1)
+    pings, marks = hook.pings, hook.marks(1)
     wait_until(lambda: hook.marks(1) > marks + 10, "heartbeats")
     hook.hold(1, Mode.SLEEP)
+    assert hook.pings == pings, "the test was too late to try what it is about"
     segment.wait(lambda now: now.core[1].state == State.MISSING, "it to be missing")
     look.touch()
     wait_until(held.exists, "it to be looked at again")
