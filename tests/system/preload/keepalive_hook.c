@@ -85,7 +85,7 @@ struct control {
 	_Atomic uint64_t stops;		/* Calls of it. */
 	_Atomic uint64_t leap_ns;	/* CLOCK_MONOTONIC is ahead by that much. */
 	_Atomic uint64_t driver;	/* enum driver. A worker is held until this is another. */
-	_Atomic uint64_t driver_mode;	/* How: MODE_SPIN or MODE_SLEEP. */
+	_Atomic uint64_t driver_mode;	/* How: MODE_SPIN, MODE_SLEEP or MODE_DEEP. */
 	_Atomic uint64_t driver_passes; /* Calls that return before. */
 	_Atomic uint64_t at_driver;	/* A worker is held there. */
 	_Atomic uint64_t hold_launch;	/* A launch does not return, nor begin, until this is 0. */
@@ -182,18 +182,24 @@ sleep_ns(uint64_t ns)
 
 /* The parent of a vfork() sleeps until the child has gone, whatever signal comes (vfork(2)). */
 static void
-sleep_deep(const struct control_core *core)
+sleep_deep(bool (*is_held)(const void *), const void *by)
 {
 	pid_t child = vfork();
 
 	if (child < 0)
 		die("vfork");
 	if (child == 0) {
-		while (atomic_load(&core->mode) == MODE_DEEP)
+		while (is_held(by))
 			sleep_ns(1000000);
 		_exit(0);
 	}
 	waitpid(child, NULL, 0);
+}
+
+static bool
+is_in_deep_mode(const void *core)
+{
+	return atomic_load(&((const struct control_core *)core)->mode) == MODE_DEEP;
 }
 
 /* Stay until the test takes the mode back. Returns whether the heartbeat is to be passed on. */
@@ -210,7 +216,7 @@ obey(struct control_core *core)
 		else if (mode == MODE_SLEEP)
 			sleep_ns(1000000);
 		else if (mode == MODE_DEEP)
-			sleep_deep(core);
+			sleep_deep(is_in_deep_mode, core);
 		else
 			return mode != MODE_DROP;
 	}
@@ -460,6 +466,12 @@ real_pcap(const char *name)
 	return function;
 }
 
+static bool
+is_held_in_driver(const void *here)
+{
+	return atomic_load(&control->driver) == *(const enum driver *)here;
+}
+
 static void
 pass_driver(enum driver here)
 {
@@ -470,9 +482,11 @@ pass_driver(enum driver here)
 		return;
 	}
 	atomic_store(&control->at_driver, 1);
-	while (atomic_load(&control->driver) == here) {
+	while (is_held_in_driver(&here)) {
 		if (atomic_load(&control->driver_mode) == MODE_SPIN)
 			rte_pause();
+		else if (atomic_load(&control->driver_mode) == MODE_DEEP)
+			sleep_deep(is_held_in_driver, &here);
 		else
 			sleep_ns(1000000);
 	}
