@@ -440,8 +440,6 @@ main(int argc, char *argv[])
 		fprintf(stderr, "l2fwd-keepalive: cannot start the threads that print\n");
 		goto options;
 	}
-	/* EAL of 25.11 and later ends the program by itself where it refuses an option. */
-	atexit(output_stop);
 	if (notify_start(&app.notify) != 0)
 		fprintf(stderr,
 			"l2fwd-keepalive: no memory or thread to tell the service manager\n");

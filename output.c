@@ -232,6 +232,9 @@ output_start(void)
 		output.log = fopencookie(output.err, "w", functions);
 		rc = output.log == NULL ? -ENOMEM : 0;
 	}
+	/* EAL of 25.11 and later ends the program by itself where it refuses an option. */
+	if (rc == 0 && atexit(output_stop) != 0)
+		rc = -ENOMEM;
 	if (rc != 0)
 		output_stop();
 	return rc;

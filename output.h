@@ -19,7 +19,7 @@
  * Start the carrying threads. To be called before EAL binds the calling thread to one CPU.
  *
  * Where stdout and stderr are the same file one thread carries both, so that lines keep their
- * order.
+ * order. Ends by itself where the program does by exit(), with all lines written that were there.
  *
  * @return 0 or a negative errno value: no descriptors, no memory, no thread.
  */
