@@ -17,12 +17,13 @@ SLOW = 1.0
 
 def ask_slowly(fwd, hook):
     """Have lcore 1, which sleeps in its heartbeat, asked to leave its loop; it is not reached yet.
-    Returns the segment and the moment before which the signal does not come."""
+    It sleeps so deep that it is not asked for a sign before, which would come as slowly. Returns the
+    segment and the moment before which the signal does not come."""
     segment = fwd.segment()
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
     attempt.current().delays_pings = True
     hook.delay_signals(SLOW)
-    hook.hold(1, Mode.SLEEP)
+    hook.hold(1, Mode.DEEP)
     dead = segment.wait(lambda now: now.core[1].deaths == 1, "the death").core[1]
     assert segment.story(1) == [Kind.DEATH]
     return segment, dead.died_ns + SLOW * 1e9

@@ -35,6 +35,7 @@ def test_one_that_a_debugger_stops_keeps_its_ports(forwarder, hook):
     fwd = start(forwarder, hook)
     worker = worker_thread(fwd, 1)
     segment, signal_ns = ask_slowly(fwd, hook)
+    hook.hold(1, Mode.SLEEP)  # A debugger cannot stop who sleeps deep.
     with tracer.stopped(worker):
         in_time(signal_ns)
         assert_keeps(segment, hook)
