@@ -98,7 +98,7 @@ def test_without_takeover_ports_stay_where_they_are(forwarder):
     args = [arg for arg in FAULTS if arg != "--takeover"]
     fwd = forwarder(["-p", "3", *args, "1:exit@0.3"], lcores=lcore_map(3))
     segment = fwd.segment()
-    now = segment.wait(lambda now: segment.events(Kind.GIVEN_UP), "it to be given up")
+    segment.wait(lambda now: segment.events(Kind.GIVEN_UP), "it to be given up")
     fwd.wait_line(r"^L2FWD: core 1 is given up: .*; its ports are down$")
     ticks = segment.monitor().ticks
     now = segment.wait(lambda now: now.monitor.ticks > ticks + 5, "pings behind it")

@@ -358,7 +358,7 @@ def test_w12_a_worker_that_dies_again_and_again_is_given_up(forwarder):
     """The original restarts 66 times a second, for ever. Here there is a budget, then pauses."""
     fwd = forwarder(["-p", "3", "-K", "5", "--max-restarts", "3/5", "--demo-lifetime", "0.001"])
     segment = fwd.segment()
-    now = segment.wait(lambda now: segment.events(Kind.GIVEN_UP), "it to be given up", timeout=30)
+    segment.wait(lambda now: segment.events(Kind.GIVEN_UP), "it to be given up", timeout=30)
     fwd.wait_line(r"^L2FWD: core 1 is given up: more than 3 restarts in 5 s; its ports are down$")
     # Three within the budget, five with pauses.
     now = segment.snapshot()
@@ -567,8 +567,8 @@ def test_w17_a_worker_that_moves_nothing_is_reported(forwarder):
     segment = fwd.segment()
     # Every frame that net_null makes is refused by a tap whose interface is down.
     run("ip", "link", "set", "dev", "w17", "down")
-    stalled = segment.wait(lambda now: segment.events(Kind.STALLED), "the stall", timeout=30)
-    assert stalled.monitor.deaths == 0
+    segment.wait(lambda now: segment.events(Kind.STALLED), "the stall", timeout=30)
+    assert segment.monitor().deaths == 0
     event = segment.events(Kind.STALLED)[0]
     assert event.port == 0
     fwd.wait_line(STALLED_TX)

@@ -507,7 +507,8 @@ def test_s9_one_death_is_not_followed_by_a_recovery_and_a_restart(forwarder, hoo
     wait_until(lambda: time.monotonic_ns() - dead.launched_ns > 600e6, "the end of that life")
     hook.live(worker, 60)
     hook.release(worker)
-    now = segment.wait(lambda now: len(segment.story()) >= 3, "the return")
+    segment.wait(lambda now: len(segment.story()) >= 3, "the return")
+    now = segment.snapshot()
     assert segment.story() == [Kind.DEATH, Kind.RESTART, Kind.BACK], (
         now.core[worker], fwd.report())
     assert (now.core[worker].restarts, now.core[worker].recoveries) == (1, 0)
