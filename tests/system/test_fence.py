@@ -3,6 +3,8 @@
 
 import time
 
+import pytest
+
 from support import tracer
 from support.deadline import wait_until
 from support.hook import Mode
@@ -12,6 +14,9 @@ from test_eviction import ask_slowly, in_time
 from test_forwarding import PcapPort
 from test_recovery import worker_thread
 from test_takeover import FAULTS, taken
+
+# They wait for the looks at one that does not leave its loop, once a second.
+pytestmark = pytest.mark.once
 
 # One that does not leave its loop is looked at after a second, and once a second.
 LOOKED_NS = 2_500_000_000

@@ -18,6 +18,9 @@ from support.hook import Mode
 from support.network import mac_of_port
 from support.segment import State
 
+# What is tried is the tests' own ground.
+pytestmark = pytest.mark.once
+
 
 def test_a_line_is_found_by_pattern_stream_and_count(start):
     shell = start(["sh", "-c", "echo one; echo two >&2; echo three; printf four"])

@@ -12,6 +12,9 @@ import pytest
 from support.deadline import PATIENCE
 from support.terminal import PROMPT, Terminal
 
+# Words, not memory.
+pytestmark = pytest.mark.once
+
 TOP = Path(__file__).resolve().parents[2]
 COMPLETIONS = TOP / "contrib/completion"
 

@@ -12,6 +12,9 @@ from support.programs import lcore_map
 from support.segment import Kind, Stall, State
 from test_forwarding import NOT_BACK, PcapPort, stream
 
+# They wait for looks at counters, once a second.
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="session")
 def mbuf_library(tmp_path_factory):
