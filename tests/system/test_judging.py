@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What keeps a worker that moved on, or one that was without its CPU for a while, from being called dead."""
+"""What keeps a worker that moved on, or had no CPU for a while, from being called dead."""
 
 import pytest
 
