@@ -23,35 +23,35 @@ def say(began, text):
     print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
 
 
-def judge(mutant, tree, trial, log):
-    """(kind, what to say): who killed it, or that nobody did, or why that cannot be said."""
+def judge(mutant, tree, trial, red, log):
+    """(kind, what to say): who killed it, or that nobody did, or why that cannot be said. red: tests
+    that fail on the unbroken product."""
     try:
         with Broken(tree, mutant):
             units = trial.build(log)
             if killer := trial.unit(units, log):
                 return "unit", f"killed by {killer}"
-            if mutant.system and (killer := trial.system(mutant.system, log)):
-                return "system", f"killed by {killer}"
+            if any(test.partition("[")[0] in mutant.system for test in red):
+                raise Unfit("a test that it names fails on the unbroken product")
+            if mutant.system and (killers := trial.system(mutant.system, log, "-x")):
+                return "system", f"killed by {killers[0]}"
     except Unfit as error:
         return "ERROR", f"ERROR: {error}"
     return "SURVIVED", f"SURVIVED: no test shows that {mutant.why}"
 
 
 def try_unbroken(trial, mutants, with_system):
-    """A test that fails on the unbroken product would kill every mutant."""
+    """System tests that fail on the unbroken product: they would kill every mutant."""
     log = SCRATCH / "logs/unbroken.log"
     log.unlink(missing_ok=True)
-    failed = trial.unit(trial.build(log), log)
-    tests = sorted({test for mutant in mutants for test in mutant.system})
+    if killer := trial.unit(trial.build(log), log):
+        raise Unfit(f"the unbroken product fails, so that no mutant would tell anything: {killer}; "
+                    f"see {log}")
     # By files, within the time limit of each.
     by_file = collections.defaultdict(list)
-    for test in tests:
+    for test in sorted({test for mutant in mutants for test in mutant.system}):
         by_file[test.partition("::")[0]].append(test)
-    for some in by_file.values() if with_system else ():
-        failed = failed or trial.system(some, log)
-    if failed:
-        raise Unfit(f"the unbroken product fails, so that no mutant would tell anything: {failed}; "
-                    f"see {log}")
+    return [test for some in by_file.values() if with_system for test in trial.system(some, log)]
 
 
 def table(results):
@@ -76,13 +76,14 @@ def run(mutants, with_baseline):
         tree.mkdir(exist_ok=True)
         copy_tree(TOP, tree)
         trial = Trial(tree, SCRATCH / "build")
-        try_unbroken(trial, mutants, with_baseline)
-        say(began, "the unbroken product passes")
+        red = try_unbroken(trial, mutants, with_baseline)
+        say(began, f"the unbroken product fails {', '.join(red)}" if red else
+            "the unbroken product passes" if with_baseline else "built")
         results = {}
         for mutant in mutants:
             log = logs / f"{mutant.name}.log"
             log.unlink(missing_ok=True)
-            results[mutant], told = judge(mutant, tree, trial, log)
+            results[mutant], told = judge(mutant, tree, trial, red, log)
             say(began, f"{mutant.name}: {told}")
     print(*table(results), sep="\n")
     kinds = list(results.values())

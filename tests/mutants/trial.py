@@ -78,25 +78,28 @@ class Trial:
                 return f"{unit}: {failed[1] if failed else f'status {status}'}"
         return None
 
-    def system(self, tests, log):
-        """The same of system tests. A test that cannot be run tells nothing, and is an error."""
+    def system(self, tests, log, *options):
+        """The same of system tests: a list. A test that cannot be run tells nothing, and is an
+        error."""
         report = log.with_suffix(".xml")
         report.unlink(missing_ok=True)
-        status = self._run([self.tree / "tests/system/run.sh", self.directory, "-x", "-q",
+        status = self._run([self.tree / "tests/system/run.sh", self.directory, "-q", *options,
                             f"--junitxml={report}", *tests], SYSTEM_LIMIT_S, log)
         if status in _TIMED_OUT:
-            return f"time limit of {SYSTEM_LIMIT_S} s ({', '.join(tests)})"
+            return [f"time limit of {SYSTEM_LIMIT_S} s ({', '.join(tests)})"]
         if status not in (0, 1) or not report.exists():
             raise Unfit(f"the system tests cannot be run, status {status}: {log}")
+        noticed = []
         cases = list(xml.etree.ElementTree.parse(report).iter("testcase"))
         for case in cases:
             name = f"{case.get('classname')}.py::{case.get('name')}"
-            for complaint in [*case.findall("failure"), *case.findall("error")]:
-                if complaint.get("message", "").startswith("failed on setup"):
-                    raise Unfit(f"{name} fails before it begins: {log}")
-                return name
+            complaints = [*case.findall("failure"), *case.findall("error")]
+            if any(complaint.get("message", "").startswith("failed on setup")
+                   for complaint in complaints):
+                raise Unfit(f"{name} fails before it begins: {log}")
             if case.find("skipped") is not None:
                 raise Unfit(f"{name} is skipped here: {log}")
+            noticed += [name] if complaints else []
         if not cases:
             raise Unfit(f"no system test was run: {log}")
-        return None
+        return noticed
