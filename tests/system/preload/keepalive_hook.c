@@ -425,8 +425,13 @@ rte_eth_dev_stop(uint16_t port_id)
 int
 pthread_kill(pthread_t thread, int number)
 {
-	if (control != NULL && atomic_load(&control->kill_delay_ns) != 0)
-		sleep_ns(atomic_load(&control->kill_delay_ns));
+	const uint64_t step_ns = 1000000;
+
+	/* In steps, since the test may end it. */
+	for (uint64_t slept_ns = 0;
+	     control != NULL && slept_ns < atomic_load(&control->kill_delay_ns);
+	     slept_ns += step_ns)
+		sleep_ns(step_ns);
 	return real_pthread_kill(thread, number);
 }
 

@@ -201,7 +201,10 @@ class Hook:
         wait_until(lambda: self._control.at_stats, "a call held in the counters", timeout)
 
     def delay_signals(self, seconds):
-        """Signals to a thread reach it so much later than the forwarder wants."""
+        """Signals to a thread reach it so much later than the forwarder wants; 0 = now, also those
+        that wait already. Who sends them waits: that is the main lcore."""
+        if seconds > attempt.LATE_S:
+            attempt.current().delays_pings = True
         self._control.kill_delay_ns = round(seconds * 1e9)
 
     def flood(self, frames=1000):
