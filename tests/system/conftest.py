@@ -13,12 +13,14 @@ test, and the output of every program is shown when the test fails.
     agent(args) -> Agent
         Starts ka-agent; agent(forwarder=fwd) for the segment of a forwarder, and waits until it
         is attached (attached=False: does not wait).
+    forge(...) -> ForgedSegment
+        A segment that the test writes itself; forge(OriginalSegment): as DPDK's example makes it.
     start(argv, ...) -> Process
         Any other program.
     hook -> Hook
         Makes lcores spin, sleep, lose heartbeats or stall on demand (preload/keepalive_hook.c).
-    failures_library -> Path
-        To be preloaded: the function that KA_FAIL names fails (preload/start_failures.c).
+    preload(name) -> Path
+        preload/NAME.c as a library: forwarder(..., preload=[preload("start_failures")]).
     tap_path, veth_path -> Path
         Two namespaces with the forwarder between: vdevs=tap_path.vdevs, then tap_path.attach().
     build -> Build
@@ -38,8 +40,9 @@ be pipes, blocked pipes or a terminal: stdout="pipe" | "blocked" | "pty". A Segm
 (support/segment.py) has snapshot(), wait(), events(), credit(), legacy_state(). A condition is
 waited for with wait_until(predicate, what, timeout); there are no sleeps in tests.
 
-A test that fails while it or its forwarder had no CPU is begun anew, twice at most (support/noise.py
-says what shows that). It is reported with the reason, and more than 1 % of such tests fail the run.
+A test that fails while the machine had no CPU (support/attempt.py says what shows that) is begun
+anew, twice at most, and is reported with the reason. The run fails where that happens to more than
+one test, and to more than 1 % of them.
 
 Timestamps of lines and of the segment are of one clock: time.monotonic() and CLOCK_MONOTONIC.
 A program that does not obey SIGTERM after the test, and any report of a sanitizer, is an error.
@@ -47,6 +50,8 @@ KA_TEST_HUGE=1 takes huge pages. A test marked `once` does not run in a sanitize
 KA_TEST_ALL=1. Programs can be started as another user: start(..., user=65534).
 """
 
+import collections
+import functools
 import itertools
 import os
 import shutil
@@ -56,9 +61,10 @@ from pathlib import Path
 import pytest
 from _pytest.runner import runtestprotocol
 
-from support import attempt, noise
+from support import attempt
 from support import hook as hook_module
 from support.build import Build
+from support.forged import NAME, ForgedSegment
 from support.network import TapPath, VethPath
 from support.process import Process
 from support.programs import Agent, Forwarder
@@ -67,19 +73,24 @@ from support.segment import SHM
 _number = itertools.count(1)
 _made = pytest.StashKey[list]()
 
-# How often a test is tried, and what was noticed when it was begun anew: a report, in words.
+# How often a test is tried.
 ATTEMPTS = 3
+# What the machine lacked during an attempt that failed.
 _disturbed = pytest.StashKey[list]()
-_begun_anew = {}
+# {test: how many of its attempts were begun anew}
+_begun_anew = collections.Counter()
 
 
 def pytest_configure(config):
-    if "KA_TEST_WORLD" not in os.environ:
+    # It empties folders that are others' elsewhere.
+    if not Path(os.environ.get("KA_TEST_WORLD", "/nowhere")).is_mount():
         pytest.exit("start me as tests/system/run.sh BUILD_DIR [pytest arguments]", 2)
     # Programs inherit what nohup and a shell's & ignore.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL),
+                            (signal.SIGINT, signal.default_int_handler),
+                            (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -92,7 +103,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_sessionstart():
-    attempt.start_witness()
+    attempt.start_witnesses()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -105,8 +116,9 @@ def pytest_runtest_makereport(item, call):
     for process in processes:
         report.sections.append((process.name, process.report()))
     if report.when == "call":
-        item.stash[_disturbed] = noise.disturbances(
-            [process for process in processes if isinstance(process, Forwarder)])
+        item.stash[_disturbed] = attempt.disturbances()
+        for disturbance in item.stash[_disturbed]:
+            report.sections.append(("disturbed", disturbance))
 
 
 def _try(item, nextitem):
@@ -123,16 +135,29 @@ def pytest_runtest_protocol(item, nextitem):
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for attempts_left in reversed(range(ATTEMPTS)):
         reports, disturbed = _try(item, nextitem)
-        if attempts_left == 0 or not disturbed:
+        if not disturbed:
             break
         reason = "; ".join(disturbed)
         # Into the file of --junitxml, too.
-        item.user_properties.append(("begun anew", reason))
-        _begun_anew.setdefault(item.nodeid, []).append((reason, reports[1].longreprtext))
+        item.user_properties.append(("begun anew" if attempts_left else "disturbed", reason))
+        if attempts_left:
+            _begun_anew[item.nodeid] += 1
+            _tell_begun_anew(item, reports[1], reason)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _tell_begun_anew(item, report, reason):
+    """At once, with all that the failed attempt shows: a run may not come to its end."""
+    terminal = item.config.pluginmanager.get_plugin("terminalreporter")
+    terminal.ensure_newline()
+    terminal.line(f"BEGUN ANEW {item.nodeid}: {reason}")
+    terminal.line(report.longreprtext)
+    for title, text in report.sections:
+        terminal.section(title, "-")
+        terminal.line(text)
 
 
 def _too_many_begun_anew(tests):
@@ -140,17 +165,14 @@ def _too_many_begun_anew(tests):
 
 
 def pytest_sessionfinish(session):
+    attempt.end_witnesses()
     if session.exitstatus == pytest.ExitCode.OK and _too_many_begun_anew(session.testscollected):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter):
-    for test, attempts in _begun_anew.items():
-        for reason, why in attempts:
-            terminalreporter.section(f"begun anew: {test}")
-            terminalreporter.line(why)
-        for reason, _ in attempts:
-            terminalreporter.line(f"BEGUN ANEW {test}: {reason}")
+    for test, times in _begun_anew.items():
+        terminalreporter.line(f"BEGUN ANEW {times} x: {test}")
     if _too_many_begun_anew(terminalreporter._session.testscollected):
         terminalreporter.line(f"FAILED: {len(_begun_anew)} tests were begun anew, more than 1 %")
 
@@ -161,13 +183,9 @@ def build():
 
 
 @pytest.fixture(scope="session")
-def failures_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "start_failures")
-
-
-@pytest.fixture(scope="session")
-def hook_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"))
+def preload(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("preload")
+    return functools.cache(lambda name: hook_module.build(folder, name))
 
 
 def _empty(directory):
@@ -189,6 +207,15 @@ def _running(request):
     _empty(SHM)
     _empty(Path("/run/dpdk"))
     assert complaints == [], "\n".join(complaints)
+
+
+@pytest.fixture
+def forge(_running):
+    def make(kind=ForgedSegment, name=NAME, **options):
+        segment = kind(name, **options)
+        _running.append(segment)
+        return segment
+    return make
 
 
 @pytest.fixture
@@ -229,8 +256,8 @@ def agent(start, build):
 
 
 @pytest.fixture
-def hook(_running, hook_library, tmp_path):
-    control = hook_module.Hook(hook_library, tmp_path / "hook")
+def hook(_running, preload, tmp_path):
+    control = hook_module.Hook(preload("keepalive_hook"), tmp_path / "hook")
     yield control
     control.release_all()  # Before the forwarder is told to end.
     control.close()

@@ -13,33 +13,16 @@ import time
 
 import pytest
 
-from support import hook as hook_module
 from support.deadline import wait_until
-from support.forged import ForgedSegment, OriginalSegment
+from support.forged import NAME, ForgedSegment, OriginalSegment
 from support.hook import Mode
 from support.segment import DEFAULT_NAME, SIZE, Cause, Kind, Phase, State, path_of
-
-NAME = "/ka-test"
 
 # Deaths by the dozen, of two workers.
 MORTAL = ["-p", "3", "-K", "5", "--demo-lifetime", "0.05", "--seed", "7", "--shm-name", NAME]
 TWO_WORKERS = "0@0,1@1,2@0"
 # No death, whatever else this machine does.
 STEADY = ["-p", "3", "-K", "100", "--shm-name", NAME]
-
-
-@pytest.fixture
-def forge(_running):
-    def make(kind=ForgedSegment, name=NAME, **options):
-        segment = kind(name, **options)
-        _running.append(segment)
-        return segment
-    return make
-
-
-@pytest.fixture(scope="session")
-def clock_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "agent_clock")
 
 
 def attached(agent):
@@ -354,21 +337,21 @@ def test_a7_waiting_costs_nothing(forge, agent):
         watcher.wait_line("^1 dead cores: 1,$")
 
 
-def test_a7_an_error_of_the_semaphore_ends_it_with_a_reason(forge, agent, clock_library):
+def test_a7_an_error_of_the_semaphore_ends_it_with_a_reason(forge, agent, preload):
     """The original's agent turns without end when it cannot wait."""
     forge()
-    watcher = agent(["--shm-name", NAME], preload=[clock_library],
+    watcher = agent(["--shm-name", NAME], preload=[preload("agent_clock")],
                     env={"KA_WAIT_ERROR": str(errno.EINVAL)})
     assert watcher.wait_exit() == 1
     complaint, = watcher.lines(stream="stderr")
     assert complaint.text == "ka-agent: cannot wait on the semaphore: " + os.strerror(errno.EINVAL)
 
 
-def test_a7_a_leaping_wall_clock_is_not_looked_at(forge, agent, clock_library):
+def test_a7_a_leaping_wall_clock_is_not_looked_at(forge, agent, preload):
     """The original's deadline is on the wall clock: set back, it keeps the agent waiting. Here
     deaths, a stall and the end must be told while the wall clock leaps by a day at every look."""
     segment = forge(period_ns=100_000_000)
-    watcher = agent(["--shm-name", NAME], preload=[clock_library])
+    watcher = agent(["--shm-name", NAME], preload=[preload("agent_clock")])
     attached(watcher)
     segment.die()
     watcher.wait_line("^1 dead cores: 1,$")

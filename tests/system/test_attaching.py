@@ -3,20 +3,9 @@
 
 import pytest
 
-from support.forged import ForgedSegment, OriginalSegment
+from support.forged import NAME, OriginalSegment
 from support.segment import MAX_LCORES, State, Status
 from support.terminal import Terminal
-
-NAME = "/ka-test"
-
-
-@pytest.fixture
-def forge(_running):
-    def make(kind=ForgedSegment, **options):
-        segment = kind(NAME, **options)
-        _running.append(segment)
-        return segment
-    return make
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from support import hook as hook_module, tracer
+from support import tracer
 from support.deadline import wait_until
 from support.hook import Mode
 from support.programs import lcore_map
@@ -13,11 +13,6 @@ from support.segment import Phase, State, objects
 from test_forwarding import PcapPort
 from test_recovery import FAULTS, worker_thread
 from test_takeover import taken
-
-
-@pytest.fixture(scope="session")
-def mbuf_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "mbuf_hook")
 
 
 @pytest.fixture
@@ -46,7 +41,7 @@ def test_a_second_signal_waits_for_no_worker(in_driver):
     """The segment is gone, and nothing is left that must be waited for."""
     in_driver.signal(signal.SIGTERM)
     wait_until(lambda: objects() == [], "the segment to be removed")
-    # Obeyed from a moment later on.
+    # The second signal is obeyed only a moment later.
     wait_until(lambda: not in_driver.signal(signal.SIGTERM), "the end")
     assert in_driver.wait_exit() == 128 + signal.SIGTERM
     assert not in_driver.lines("does not leave its loop"), in_driver.report()
@@ -62,11 +57,11 @@ def test_a_crash_after_the_end_of_the_segment_is_told(in_driver):
     assert fwd.lines(r"\(pcap_next(_ex)?\+0x\S+\) ?\[0x"), fwd.report()
 
 
-def test_a_worker_without_ports_that_stays_keeps_the_pools(forwarder, hook, mbuf_library):
+def test_a_worker_without_ports_that_stays_keeps_the_pools(forwarder, hook, preload):
     """Its ports went to another, but it may have mbufs in its hands: no pool is freed."""
     def run():
         return forwarder(["-p", "3", "-K", "20", "--on-hang", "respawn", "--takeover"], hook=hook,
-                         lcores=lcore_map(3), preload=[mbuf_library])
+                         lcores=lcore_map(3), preload=[preload("mbuf_hook")])
 
     well = run()
     assert well.terminate() == 0 and well.lines("^mbuf_hook: mbufs_socket0 is freed$")

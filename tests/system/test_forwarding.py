@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from support import frames, hook as hook_module
+from support import frames
 from support.deadline import wait_until
 from support.hook import Mode
 from support.network import link, run
@@ -448,11 +448,6 @@ def test_o9_a_device_that_refuses_promiscuous_mode_forwards(forwarder, hook, tmp
 # ---- Memory for them ----
 
 
-@pytest.fixture(scope="module")
-def nic_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "nic_hook")
-
-
 def nic_notes(path):
     """What preload/nic_hook.c wrote: ([(socket, mbufs, cache)], {port: its numbers})."""
     text = path.read_text() if path.exists() else ""
@@ -466,7 +461,7 @@ def nic_notes(path):
 
 @pytest.mark.parametrize("sockets", [1, 2])
 def test_o8_a_pool_per_socket_fills_all_descriptors(
-        forwarder, nic_library, tmp_path, sockets):
+        forwarder, preload, tmp_path, sockets):
     """O8: with every RX and TX descriptor of 4 ports holding an mbuf, no port is ever short of one.
 
     The original takes 3000 mbufs a port from one socket, whatever descriptors the device has.
@@ -474,7 +469,7 @@ def test_o8_a_pool_per_socket_fills_all_descriptors(
     log = tmp_path / "nic"
     fwd = forwarder(["-p", "f", "-K", "50", "-T", "1"], lcores=TWO_WORKERS,
                     vdevs=[f"net_null{port}" for port in range(4)],
-                    preload=[nic_library],
+                    preload=[preload("nic_hook")],
                     env={"NIC_LOG": str(log), "NIC_SOCKETS": str(sockets)})
     wait_table(fwd, lambda table: all(table[port].sent > 1 << 17 for port in range(4)),
                "every descriptor used many times over")

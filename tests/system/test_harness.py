@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from support import attempt, frames, noise
+from support import attempt, frames
 from support.deadline import holds_for, wait_until
 from support.hook import Mode
 from support.network import mac_of_port
@@ -47,7 +47,7 @@ def test_a_line_that_comes_too_late_fails_at_the_deadline(start):
 LATE_ONCE = """
 def test_{name}():
     tries["{name}"] += 1
-    attempt.current().note_late(1)
+    attempt.note_late(CPU, 1)
     assert tries["{name}"] == 2
 """
 DEFECT = """
@@ -58,8 +58,19 @@ def test_in_time():
 LATE_DEFECT = """
 def test_late():
     tries["late"] += 1
-    attempt.current().note_late(1)
+    attempt.note_late(CPU, 1)
     assert False, "a late defect"
+"""
+
+
+# For 0.1 s, in real time.
+TAKES_CPU = """
+import os, sys, time
+os.sched_setaffinity(0, {int(sys.argv[1])})
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+end = time.monotonic() + 0.1
+while time.monotonic() < end:
+    pass
 """
 
 
@@ -68,8 +79,8 @@ def suite(start, tmp_path):
     """Runs tests; returns the ended pytest, and how often each of them was tried."""
     def run(*tests):
         (tmp_path / "test_suite.py").write_text("\n".join([
-            "import collections, json, pathlib, pytest", "from support import attempt",
-            "tries = collections.Counter()", *tests,
+            "import collections, json, os, pathlib, pytest", "from support import attempt",
+            "CPU = min(os.sched_getaffinity(0))", "tries = collections.Counter()", *tests,
             "@pytest.fixture(scope='session', autouse=True)", "def tell_tries():", "    yield",
             "    pathlib.Path('tries').write_text(json.dumps(tries))"]))
         ended = start([sys.executable, "-m", "pytest", "-p", "conftest", "--junitxml=report.xml",
@@ -83,7 +94,7 @@ def suite(start, tmp_path):
 def test_a_test_that_ran_late_is_begun_anew_and_says_so(suite, tmp_path):
     ended, tries = suite(LATE_ONCE.format(name="once"))
     assert ended.returncode == 0 and tries == {"once": 2}, ended.report()
-    ended.wait_line(r"^BEGUN ANEW test_suite.py::test_once: the test ran late by 1000 ms$")
+    ended.wait_line(r"^BEGUN ANEW test_suite.py::test_once: a sleep on CPU \d+ ended late by 1000 ms$")
     ended.wait_line("^E .*assert 1 == 2")
     (case,) = ElementTree.parse(tmp_path / "report.xml").iter("testcase")
     assert [entry.get("name") for entry in case.iter("property")] == ["begun anew"]
@@ -101,16 +112,25 @@ def test_too_many_tests_that_are_begun_anew_are_a_failure(suite):
     ended.wait_line("^FAILED: 2 tests were begun anew, more than 1 %$")
 
 
-def test_what_a_test_does_itself_is_no_excuse(forwarder, hook):
-    """A forwarder says that its pings are late: of itself, or because the test made them so."""
-    fwd = forwarder(["-p", "3", "-K", "5"], hook=hook)
-    segment = fwd.segment()
-    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
-    hook.stall_pings(0.2)
-    segment.wait(lambda now: now.monitor.longest_late_ns > 0.1e9, "that it is told")
-    assert not any("ping" in why for why in noise.disturbances([fwd]))
-    attempt.current().delays_pings = False
-    assert any("ping was late by" in why for why in noise.disturbances([fwd]))
+def test_what_a_test_does_itself_is_no_reason_to_begin_it_anew(suite):
+    ended, tries = suite("""
+def test_taken():
+    tries["taken"] += 1
+    attempt.takes(CPU)
+    attempt.note_late(CPU, 1)
+    assert False
+""")
+    assert ended.returncode == 1 and tries == {"taken": 1}, ended.report()
+
+
+def test_a_witness_notices_that_nobody_gets_its_cpu(start):
+    cpu = sorted(os.sched_getaffinity(0))[-1]
+    attempt.begin()
+    start([sys.executable, "-c", TAKES_CPU, cpu]).wait_exit()
+    (noticed,) = [why for why in attempt.disturbances() if f"CPU {cpu} " in why]
+    assert int(noticed.split()[-2]) >= 90
+    attempt.takes(cpu)
+    assert noticed not in attempt.disturbances()
 
 
 def test_a_condition_that_never_holds_is_named():

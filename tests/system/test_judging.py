@@ -6,7 +6,6 @@ import os
 import pytest
 
 from support import attempt, tracer
-from support import hook as hook_module
 from support.deadline import wait_until
 from support.hook import Gate, Mode
 from support.segment import Cause, Kind, State
@@ -14,17 +13,11 @@ from test_recovery import FAULTS, worker_thread
 from test_watching import MS, wait_next_ping
 
 
-@pytest.fixture(scope="session")
-def slow_look_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "slow_look")
-
-
-def test_a_heartbeat_during_the_judgement_counts(forwarder, hook, slow_look_library, tmp_path):
+def test_a_heartbeat_during_the_judgement_counts(forwarder, hook, preload, tmp_path):
     """It is found silent and looked at; it gives heartbeats, and is silent again before the look is
     over. All evidence is against it but its heartbeat."""
-    attempt.current().delays_pings = True
     look, held = tmp_path / "look", tmp_path / "look.held"
-    fwd = forwarder(["-p", "3", "-K", "300"], hook=hook, preload=[slow_look_library],
+    fwd = forwarder(["-p", "3", "-K", "300"], hook=hook, preload=[preload("slow_look")],
                     env={"KA_SLOW_LOOK": str(look)})
     segment = fwd.segment()
     segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
@@ -60,6 +53,7 @@ def test_one_that_gives_no_second_sign_has_a_ping_more(forwarder, hook):
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("takes two CPUs")
     # Nobody else is to have its CPU: that it did run is the evidence.
+    attempt.takes(sorted(os.sched_getaffinity(0))[1])
     fwd = forwarder(["-p", "3", "-K", "100"], hook=hook,
                     preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))
     segment = fwd.segment()
@@ -102,7 +96,6 @@ def test_one_whose_heartbeat_was_lost_has_both_its_pings_though_it_is_stopped(fo
 def test_a_monitor_that_is_late_each_time_watches_on(forwarder, hook):
     """Each of its ticks comes a period late, and such a one is no ping: but never two in a row are
     put off, so that the worker that hangs now is found."""
-    attempt.current().delays_pings = True
     stalls = ",".join(f"0:monitor-stall:45@{0.5 + 0.05 * n:.2f}" for n in range(60))
     fwd = forwarder([*FAULTS, "--fault", f"1:block@0.6,{stalls}"], hook=hook)
     segment = fwd.segment()

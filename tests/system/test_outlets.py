@@ -15,20 +15,10 @@ import jsonschema
 import pytest
 
 from support.deadline import wait_until
-from support.forged import ForgedSegment, OriginalSegment
+from support.forged import NAME, OriginalSegment
 from support.segment import State
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "doc/ka-agent.schema.json").read_text())
-NAME = "/ka-test"
-
-
-@pytest.fixture
-def forge(_running):
-    def make(kind=ForgedSegment, name=NAME, **options):
-        segment = kind(name, **options)
-        _running.append(segment)
-        return segment
-    return make
 
 
 @pytest.fixture

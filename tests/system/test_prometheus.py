@@ -16,7 +16,7 @@ import pytest
 
 from support import tracer
 from support.deadline import wait_until
-from support.forged import ForgedSegment, OriginalSegment
+from support.forged import NAME, OriginalSegment
 from support.hook import Mode
 from support.prometheus import MISSING, NodeExporter, Prometheus, parse
 from support.segment import State
@@ -24,20 +24,10 @@ from support.segment import State
 pytestmark = pytest.mark.skipif(MISSING != [], reason="apt-get install prometheus "
                                                       "prometheus-node-exporter")
 
-NAME = "/ka-test"
 TOP = Path(__file__).parents[2]
 CONTRIB = TOP / "contrib/prometheus"
 RULES = CONTRIB / "l2fwd_keepalive.rules.yml"
 FLEET = 50
-
-
-@pytest.fixture
-def forge(_running):
-    def make(kind=ForgedSegment, name=NAME, **options):
-        segment = kind(name, **options)
-        _running.append(segment)
-        return segment
-    return make
 
 
 class File:

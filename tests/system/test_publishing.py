@@ -4,25 +4,17 @@
 import contextlib
 import threading
 
-import pytest
-
-from support import hook as hook_module
 from support.forged import OriginalSegment
 from support.segment import Kind, State, path_of
 from test_recovery import FAULTS
 
 
-@pytest.fixture(scope="session")
-def order_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "order_hook")
-
-
-def test_a_death_is_published_then_posted_then_the_worker_is_launched(forwarder, order_library,
+def test_a_death_is_published_then_posted_then_the_worker_is_launched(forwarder, preload,
                                                                       tmp_path):
     """At each post of the segment's semaphore the dead core is there as DEAD, and its relaunch has
     not been asked for yet."""
     order = tmp_path / "order"
-    fwd = forwarder([*FAULTS, "--fault", "1:exit@0.3,1:exit@0.8"], preload=[order_library],
+    fwd = forwarder([*FAULTS, "--fault", "1:exit@0.3,1:exit@0.8"], preload=[preload("order_hook")],
                     env={"KA_ORDER": str(order)})
     segment = fwd.segment()
     segment.wait(lambda now: len(segment.events(Kind.BACK)) == 2, "its second return")

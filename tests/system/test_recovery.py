@@ -44,8 +44,8 @@ class Hog:
     def __init__(self, start):
         theirs, self._orders = os.pipe()
         try:
-            cpu = sorted(os.sched_getaffinity(0))[1]
-            self._process = start([sys.executable, "-c", HOG, cpu], stdin=theirs)
+            self._cpu = sorted(os.sched_getaffinity(0))[1]
+            self._process = start([sys.executable, "-c", HOG, self._cpu], stdin=theirs)
         finally:
             os.close(theirs)
         self._process.wait_line("^ready$")
@@ -53,7 +53,7 @@ class Hog:
 
     def take(self, seconds):
         """Take the CPU; returns once it is taken."""
-        attempt.current().takes_cpu = True
+        attempt.takes(self._cpu)
         os.write(self._orders, f"{seconds}\n".encode())
         self._times += 1
         self._process.wait_line("^taken$", count=self._times)
@@ -526,6 +526,7 @@ def test_a_hang_is_cured_under_a_real_time_policy(forwarder):
     spins lets nobody else run on its CPU, and is taken out of it all the same."""
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("takes two CPUs")
+    attempt.takes(sorted(os.sched_getaffinity(0))[1])
     fwd = forwarder([*FAULTS, "--on-hang", "respawn", "--fault", "1:spin@0.5,1:exit@1"],
                     preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))
     segment = fwd.segment()

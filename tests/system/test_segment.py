@@ -14,12 +14,11 @@ import time
 import pytest
 
 from support.deadline import wait_until
-from support.forged import ForgedSegment, OriginalReader
+from support.forged import NAME, ForgedSegment, OriginalReader
 from support.hook import Mode
 from support.segment import (DEFAULT_NAME, EVENTS, MAGIC, SIZE, Cause, Kind, State, Status, objects,
                              path_of)
 
-NAME = "/ka-test"
 NOBODY = 65534
 
 # Deaths by the dozen: a worker lives for 25 ms on average and is back within 15.
@@ -318,7 +317,7 @@ def test_s6_a_second_agent_is_told_who_is_attached(forwarder, agent, hook):
 # ---- S7: what is left behind ----
 
 
-def test_s7_an_error_exit_leaves_nothing(forwarder, failures_library):
+def test_s7_an_error_exit_leaves_nothing(forwarder, preload):
     """The original leaves its segment on every error exit. Here nothing may be left, wherever in
     the start the error was."""
     errors = {
@@ -331,7 +330,7 @@ def test_s7_an_error_exit_leaves_nothing(forwarder, failures_library):
     }
     for name in ("rte_eth_dev_start", "rte_keepalive_create", "rte_timer_reset"):
         errors[name] = forwarder(["-p", "3", "-K", "5"], started=False,
-                                 preload=[failures_library], env={"KA_FAIL": name})
+                                 preload=[preload("start_failures")], env={"KA_FAIL": name})
     for name, fwd in errors.items():
         assert fwd.wait_exit() in (1, 2), (name, fwd.report())
         assert fwd.lines("L2FWD: .*", stream="stderr"), (name, fwd.report())

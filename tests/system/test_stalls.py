@@ -5,8 +5,6 @@ import time
 
 import pytest
 
-from support import attempt
-from support import hook as hook_module
 from support.deadline import wait_until
 from support.programs import lcore_map
 from support.segment import Kind, Stall, State
@@ -14,11 +12,6 @@ from test_forwarding import NOT_BACK, PcapPort, stream
 
 # They wait for looks at counters, once a second.
 pytestmark = pytest.mark.once
-
-
-@pytest.fixture(scope="session")
-def mbuf_library(tmp_path_factory):
-    return hook_module.build(tmp_path_factory.mktemp("preload"), "mbuf_hook")
 
 
 def told(segment, port):
@@ -37,11 +30,12 @@ def begin(forwarder, directory, *args, frames=0, **options):
 
 
 @pytest.fixture
-def starved(forwarder, mbuf_library, tmp_path):
+def starved(forwarder, preload, tmp_path):
     """An idle forwarder, and a function that sets the word of mbuf_hook.c."""
     word = tmp_path / "word"
     word.write_text("")
-    fwd, segment = begin(forwarder, tmp_path, preload=[mbuf_library], env={"KA_MBUFS": str(word)})
+    fwd, segment = begin(forwarder, tmp_path, preload=[preload("mbuf_hook")],
+                         env={"KA_MBUFS": str(word)})
     return fwd, segment, word.write_text
 
 
@@ -95,7 +89,6 @@ def test_a_process_that_stood_still_does_not_stall(forwarder, hook, tmp_path):
     fwd, segment = begin(forwarder, tmp_path, hook=hook)
     hook.wait_stats_looks(2)
     hook.flood()
-    attempt.current().delays_pings = True
     fwd.freeze()
     beat_ns = segment.monitor().beat_ns
     wait_until(lambda: time.monotonic_ns() > beat_ns + 2_000_000_000, "two looks to be missed")

@@ -10,26 +10,16 @@ import time
 import pytest
 
 from support.deadline import PATIENCE, wait_until
-from support.forged import ForgedSegment, OriginalSegment
+from support.forged import NAME, OriginalSegment
 from support.hook import Mode
 from support.segment import SIZE, State
 from support.terminal import Terminal
 
-NAME = "/ka-test"
 STEADY = ["-p", "3", "-K", "100", "--shm-name", NAME]
 
 ENTER, LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
 
 TEXT = ("ports", "state", "last cause")
-
-
-@pytest.fixture
-def forge(_running):
-    def make(kind=ForgedSegment, name=NAME, **options):
-        segment = kind(name, **options)
-        _running.append(segment)
-        return segment
-    return make
 
 
 @pytest.fixture

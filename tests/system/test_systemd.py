@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support import attempt
 from support.deadline import holds_for, wait_until
 from support.hook import Mode
 from support.programs import lcore_map
@@ -188,6 +189,7 @@ def glutton(start):
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         pytest.skip("takes two CPUs")
+    attempt.takes(cpus[1])
     theirs, ours = os.pipe()
     process = start([sys.executable, "-c", GLUTTON, str(cpus[1])], stdin=theirs)
     os.close(theirs)

@@ -11,6 +11,9 @@ import time
 
 from .segment import LEGACY_SIZE, MAGIC, SIZE, Kind, Layout, Legacy, State, Status, path_of
 
+# Of the segments that tests make.
+NAME = "/ka-test"
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _OFD_SETLK = 37
 _MINUTE_NS = 60 * 10**9

@@ -7,7 +7,6 @@ import mmap
 import subprocess
 from pathlib import Path
 
-from . import attempt
 from .deadline import PATIENCE, wait_until
 
 PRELOAD = Path(__file__).resolve().parent.parent / "preload"
@@ -112,7 +111,6 @@ class Hook:
 
     def stall_pings(self, seconds, timeout=PATIENCE):
         """Hold the main lcore for `seconds` before its next ping; returns once it is over."""
-        attempt.current().delays_pings = True
         before = self._control.stalls
         self._control.stall_ns = round(seconds * 1e9)
         wait_until(lambda: self._control.stalls > before, "stall of the main lcore",
@@ -124,7 +122,6 @@ class Hook:
 
     def close_gate(self, gate):
         """The main lcore waits at that log line of its pings, from now until open_gate()."""
-        attempt.current().delays_pings = True
         self._control.gate = gate
 
     def wait_at_gate(self, timeout=PATIENCE):
@@ -203,8 +200,6 @@ class Hook:
     def delay_signals(self, seconds):
         """Signals to a thread reach it so much later than the forwarder wants; 0 = now, also those
         that wait already. Who sends them waits: that is the main lcore."""
-        if seconds > attempt.LATE_S:
-            attempt.current().delays_pings = True
         self._control.kill_delay_ns = round(seconds * 1e9)
 
     def flood(self, frames=1000):
@@ -224,7 +219,6 @@ class Hook:
 
     def leap(self, seconds):
         """Let CLOCK_MONOTONIC of the forwarder leap ahead."""
-        attempt.current().delays_pings = True
         self._control.leap_ns += round(seconds * 1e9)
 
     def last_calls(self, lcore):

@@ -15,7 +15,6 @@ import threading
 import time
 from pathlib import Path
 
-from . import attempt
 from .deadline import PATIENCE
 
 # Of a thread that was joined and that the kernel has not yet put away. A leak has a report of its own.
@@ -248,7 +247,6 @@ class Process:
 
     def freeze(self):
         """SIGSTOP, and wait until every thread has stopped."""
-        attempt.current().delays_pings = True
         self.signal(signal.SIGSTOP)
         end = time.monotonic() + PATIENCE
         while {state for state, _ in self.threads().values()} != {"T"}:

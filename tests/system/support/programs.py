@@ -4,7 +4,6 @@
 import os
 import re
 
-from . import attempt
 from .deadline import PATIENCE
 from .process import Process
 from .segment import DEFAULT_NAME, Segment
@@ -42,8 +41,6 @@ class Forwarder(Process):
     def __init__(self, build, args=(), *, eal=(), lcores=None, vdevs=("net_null0", "net_null1"),
                  file_prefix=None, quiet=True, before=(), memory=None, **process):
         args = [str(arg) for arg in args]
-        if any("monitor-stall" in arg for arg in args):
-            attempt.current().delays_pings = True
         if quiet and _value(args, "--demo-lifetime") is None:
             args += ["--demo-lifetime", "0"]
         # Tests want more deaths a second than a forwarder should bear.
@@ -85,10 +82,6 @@ class Forwarder(Process):
         segment = Segment(self.shm_name, timeout)
         self._segments.append(segment)
         return segment
-
-    def longest_late_s(self):
-        """Lateness of its latest ping, as far as the test opened a segment of it."""
-        return max((segment.longest_late_s() for segment in self._segments), default=0.0)
 
     def deaths(self):
         """[lcore of each "Dead core N" line]."""

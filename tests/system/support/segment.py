@@ -203,13 +203,6 @@ class Segment:
     def monitor(self):
         return self.snapshot().monitor
 
-    def longest_late_s(self):
-        """Lateness of the latest ping: one plain read, also of a writer that stopped half-way."""
-        if self._map.closed:
-            return 0.0
-        at = Layout.monitor.offset + Monitor.longest_late_ns.offset
-        return struct.unpack_from("<Q", self._map, at)[0] / 1e9
-
     def core(self, lcore):
         return self.snapshot().core[lcore]
 
