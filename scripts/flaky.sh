@@ -27,7 +27,7 @@ case "${1:-}" in
 	usage
 	exit 0
 	;;
-'' | *[!0-9]* | 0)
+'' | *[!0-9]* | 0*)
 	echo "flaky: '${1:-}' is no number of runs; give 1 or more, as in: flaky.sh 10" >&2
 	exit 2
 	;;
@@ -46,7 +46,7 @@ fi
 if [ "$(id -u)" -ne 0 ]; then
 	echo "flaky: the tests make namespaces, which takes root: going on with sudo"
 	$beside_hogs && set -- --beside-hogs "$@"
-	exec sudo env "FLAKY_BUILD=$FLAKY_BUILD" "$here/flaky.sh" "$runs" "$@"
+	exec sudo --preserve-env env "FLAKY_BUILD=$FLAKY_BUILD" "$here/flaky.sh" "$runs" "$@"
 fi
 mkdir -p "$top/build-flaky"
 out=$(mktemp -d "$top/build-flaky/$(date +%Y%m%d-%H%M%S)-XXX")
@@ -67,7 +67,7 @@ trap 'exit 129' HUP
 # kernels then give other sessions nothing for seconds (autogroup, seen with 6.18).
 if $beside_hogs; then
 	for _ in 1 2; do
-		setsid bash -c 'while :; do :; done' &
+		setsid setpriv --pdeathsig KILL bash -c 'while :; do :; done' &
 		hogs+=($!)
 		disown
 	done

@@ -3,8 +3,8 @@
 #
 # Have a fresh Debian with all that its build and its tests need: fresh_system.sh SUITE.
 #
-# It is made in build-debian/SUITE from where this system has what is Debian's own, and kept there as
-# long as setup.sh stays as it is; remove the folder to have it made anew. Needs root.
+# It is made in build-debian/SUITE from this system's own Debian sources, and kept there as long as
+# setup.sh stays as it is. Remove the folder to have it made anew. Needs root.
 #
 # Other scripts source this file for its functions.
 set -uo pipefail
@@ -75,7 +75,7 @@ make_system() {
 # Run a command in a fresh system: in_system ROOT [--net] [--read-only] [FROM:TO]... -- COMMAND.
 #
 #   --net        without a network of this system's
-#   --read-only  the system cannot be written; of what is shown in there, that can which FROM allows
+#   --read-only  the system cannot be written; a folder that is shown in there can, as FROM can
 #   FROM:TO      a folder is shown in there; the first one is the working directory
 in_system() {
 	local root=$1 net=()
@@ -129,30 +129,37 @@ inside() {
 	exit "$rc"
 }
 
-# Have SUITE in build-debian/SUITE, made by whoever comes first; one that is not complete has another
-# name.
+# Make SUITE in a folder; until it is complete it has another name.
+make_ready() {
+	local suite=$1 root=$2
+	echo "fresh_system: making a fresh $suite in $root"
+	rm -rf --one-file-system "$root" "$root.new"
+	fresh_making=$root.new
+	if ! { make_system "$suite" "$root.new" &&
+		echo '127.0.0.1 localhost' >"$root.new/etc/hosts" &&
+		mkdir "$root.new/checkout" &&
+		cp "$fresh_here/setup.sh" "$root.new/setup.sh" &&
+		in_system "$root.new" -- sh -c '/setup.sh build demo test && apt-get clean' &&
+		mv "$root.new" "$root"; }; then
+		echo "fresh_system: no fresh $suite: see above" >&2
+		return 1
+	fi
+	fresh_making=""
+	echo "fresh_system: made a fresh $suite in $SECONDS s"
+}
+
+# Have SUITE in build-debian/SUITE, made by whoever comes first. The lock is kept, shared, until this
+# shell ends: nobody makes it anew while it is used.
 have_system() {
 	local suite=$1 root=$fresh_top/build-debian/$1 lock
 	mkdir -p "$fresh_top/build-debian"
 	exec {lock}>"$root.lock"
-	flock "$lock"
-	if ! cmp -s "$fresh_here/setup.sh" "$root/setup.sh"; then
-		echo "fresh_system: making a fresh $suite in $root"
-		rm -rf --one-file-system "$root" "$root.new"
-		fresh_making=$root.new
-		if ! { make_system "$suite" "$root.new" &&
-			echo '127.0.0.1 localhost' >"$root.new/etc/hosts" &&
-			mkdir "$root.new/checkout" &&
-			cp "$fresh_here/setup.sh" "$root.new/setup.sh" &&
-			in_system "$root.new" -- sh -c '/setup.sh build demo test && apt-get clean' &&
-			mv "$root.new" "$root"; }; then
-			echo "fresh_system: no fresh $suite: see above" >&2
-			return 1
-		fi
-		fresh_making=""
-		echo "fresh_system: made a fresh $suite in $SECONDS s"
-	fi
-	exec {lock}>&-
+	flock --shared "$lock"
+	cmp -s "$fresh_here/setup.sh" "$root/setup.sh" || {
+		flock "$lock"
+		cmp -s "$fresh_here/setup.sh" "$root/setup.sh" || make_ready "$suite" "$root" || return 1
+		flock --shared "$lock"
+	}
 }
 
 [ "${BASH_SOURCE[0]}" = "$0" ] || return 0

@@ -62,10 +62,13 @@ without_services() {
 		"$@"
 		return
 	fi
+	# shellcheck disable=SC2064 # The path is known now.
+	trap "as_root rm -f $policy" EXIT
 	printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
 	as_root chmod 755 $policy
 	"$@" || rc=$?
 	as_root rm -f $policy
+	trap - EXIT
 	return $rc
 }
 

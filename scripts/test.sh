@@ -4,7 +4,7 @@
 # Run all tests, or some: test.sh [--on SUITE] [PART]...
 #
 #   --on SUITE  in a fresh Debian of that name (bookworm, trixie, forky), see fresh_system.sh: the
-#               parts build, unit, system and demo, or those named
+#               parts build, unit, system and demo, or those named but for lint and bench
 #
 # Parts:
 #
@@ -20,8 +20,8 @@
 #   fuzz      scripts/fuzz.sh, 30 s; each target is a test
 #   demo      scripts/demo.sh
 #
-# Ends with a table of what each part took, and one line "N passed, M failed"; exits non-zero when M
-# is not 0 or N is.
+# Ends with a table of what each part took, and one line "N passed, M failed"; exits non-zero unless
+# M is 0 and N is not.
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -41,6 +41,28 @@ as_root() {
 	else
 		sudo --preserve-env "$@"
 	fi
+}
+
+# Processes below this one. Some are not its children: those of a program that runs the tests.
+descendants() {
+	local child
+	for child in $(pgrep -P "$1"); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+# Where a signal ends this, the part that runs ends too; what does not obey is killed.
+end_parts() {
+	local left=() all
+	mapfile -t all < <(descendants $$)
+	kill -TERM "${all[@]}" 2>/dev/null
+	for _ in {1..20}; do
+		mapfile -t left < <(ps -o pid= -p "$(IFS=,; echo "${all[*]}")")
+		[ ${#left[@]} -gt 0 ] || break
+		sleep 0.1
+	done
+	[ ${#left[@]} -eq 0 ] || kill -KILL "${left[@]}" 2>/dev/null
 }
 
 # Add "passed failed skipped" to the sums and show them with a name.
@@ -163,7 +185,7 @@ run_system() {
 		add "system tests ($1)" 0 0 1
 	else
 		read -r -a sums < <(count_system "$dir/system.xml") || sums=(0 1 0)
-		# Ended badly, and no test is to blame: too many were begun anew.
+		# No test is to blame: too many were begun anew, or the time was over.
 		[ "$rc" -eq 0 ] || [ "${sums[1]}" -gt 0 ] || sums[1]=1
 		add "system tests ($1)" "${sums[@]}"
 	fi
@@ -294,9 +316,10 @@ run_on() {
 	for name in "${!KA_TEST_@}" "${!DEMO_@}"; do
 		kept+=("$name=${!name}")
 	done
-	mkdir -p "$builds" "$builds-$suite"
+	mkdir -p "$builds" "$builds-$suite" build-fuzz "$builds-$suite/fuzz"
 	in_system "build-debian/$suite" --net --read-only "$top:/checkout" \
-		"$top/$builds-$suite:/checkout/$builds" -- env "${kept[@]}" scripts/test.sh "$@"
+		"$top/$builds-$suite:/checkout/$builds" \
+		"$top/$builds-$suite/fuzz:/checkout/build-fuzz" -- env "${kept[@]}" scripts/test.sh "$@"
 	exit
 }
 
@@ -327,6 +350,7 @@ for part in "$@"; do
 done
 [ -z "$suite" ] || run_on "$suite" "$@"
 
+trap end_parts EXIT
 groups=(build demo test)
 for part in "$@"; do
 	[[ $part != @(lint|bench) ]] || groups+=("$part")

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from places import Broken, Unfit, choose, copy_tree, read_list
-from trial import Trial
+from places import Broken, Unfit, check_units, choose, copy_tree, read_list
+from trial import TIME_LIMIT, Trial
 
 TOP = Path(__file__).resolve().parent.parent.parent
 SCRATCH = TOP / "build-mutants"
@@ -29,19 +29,20 @@ def judge(mutant, tree, trial, red, log):
     try:
         with Broken(tree, mutant):
             units = trial.build(log)
-            if killer := trial.unit(units, log):
+            # First of all the one that is expected to notice.
+            if killer := trial.unit(sorted(units, key=lambda unit: unit != mutant.unit), log):
                 return "unit", f"killed by {killer}"
             if any(test.partition("[")[0] in mutant.system for test in red):
-                raise Unfit("a test that it names fails on the unbroken product")
+                raise Unfit("a test that it names fails on the unbroken product, or cannot be run")
             if mutant.system and (killers := trial.system(mutant.system, log, "-x")):
                 return "system", f"killed by {killers[0]}"
-    except Unfit as error:
+    except (Unfit, OSError) as error:
         return "ERROR", f"ERROR: {error}"
     return "SURVIVED", f"SURVIVED: no test shows that {mutant.why}"
 
 
 def try_unbroken(trial, mutants, with_system):
-    """System tests that fail on the unbroken product: they would kill every mutant."""
+    """System tests that fail on the unbroken product, or cannot be run: they tell nothing."""
     log = SCRATCH / "logs/unbroken.log"
     log.unlink(missing_ok=True)
     if killer := trial.unit(trial.build(log), log):
@@ -51,7 +52,15 @@ def try_unbroken(trial, mutants, with_system):
     by_file = collections.defaultdict(list)
     for test in sorted({test for mutant in mutants for test in mutant.system}):
         by_file[test.partition("::")[0]].append(test)
-    return [test for some in by_file.values() if with_system for test in trial.system(some, log)]
+    red = []
+    for tests in by_file.values() if with_system else []:
+        try:
+            failed = trial.system(tests, log)
+        except Unfit as error:
+            print(f"mutants: {error}", file=sys.stderr)
+            failed = [TIME_LIMIT]
+        red += tests if TIME_LIMIT in failed else failed
+    return red
 
 
 def table(results):
@@ -76,6 +85,7 @@ def run(mutants, with_baseline):
         tree.mkdir(exist_ok=True)
         copy_tree(TOP, tree)
         trial = Trial(tree, SCRATCH / "build")
+        check_units(mutants, trial.units)
         red = try_unbroken(trial, mutants, with_baseline)
         say(began, f"the unbroken product fails {', '.join(red)}" if red else
             "the unbroken product passes" if with_baseline else "built")

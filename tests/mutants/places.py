@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tomllib
 
-# Neither built nor asked for by a test that is named; many files.
+# Many files, which neither the build nor a named test needs.
 _LEFT_OUT = ("tests/fuzz/corpus/", "bench/results/")
 
 
@@ -47,6 +47,13 @@ def read_list(path):
             raise Unfit(f"{path}: [{name}] has {', '.join(entry)}; it takes "
                         f"{', '.join(sorted(needed))} and unit or system")
     return {name: Mutant(name, **entry) for name, entry in entries.items()}
+
+
+def check_units(mutants, units):
+    """Those that are expected to notice must exist."""
+    for mutant in mutants:
+        if mutant.unit and mutant.unit not in units:
+            raise Unfit(f"[{mutant.name}] names {mutant.unit}, which is no unit test")
 
 
 def choose(mutants, wanted):

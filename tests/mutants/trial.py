@@ -4,6 +4,7 @@
 import hashlib
 import re
 import subprocess
+import time
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -14,8 +15,12 @@ BUILD_LIMIT_S = 600
 UNIT_LIMIT_S = 60
 SYSTEM_LIMIT_S = 240
 
-_TIMED_OUT = (124, 137)  # Of timeout(1).
+# What stands for the tests that did not come to their end.
+TIME_LIMIT = f"time limit of {SYSTEM_LIMIT_S} s"
+
 _SKIPPED = 77
+_TIMED_OUT = 124
+_NOT_RUN = (125, 126, 127)
 
 
 class Trial:
@@ -28,18 +33,23 @@ class Trial:
         self._unbroken = None
 
     def _run(self, argv, limit_s, log, **options):
-        """Exit status of a command; what it says is added to the log. It ends before we do."""
+        """Exit status of a command; what it says is added to the log. It ends before we do. One that
+        does not obey when its time is over is called timed out, too."""
         with open(log, "a") as out:
             print("$", *argv, file=out, flush=True)
+            began = time.monotonic()
             child = subprocess.Popen(["timeout", "--foreground", "--kill-after=5", str(limit_s),
                                       *map(str, argv)], stdin=subprocess.DEVNULL, stdout=out,
                                      stderr=subprocess.STDOUT, **options)
             try:
-                return child.wait()
+                status = child.wait()
             except BaseException:
                 child.terminate()
                 child.wait()
                 raise
+        if status in _NOT_RUN:
+            raise Unfit(f"cannot be run, status {status}: {log}")
+        return _TIMED_OUT if time.monotonic() - began >= limit_s else status
 
     def _digests(self):
         paths = [*self.programs, *(f"tests/unit/{unit}" for unit in self.units)]
@@ -68,9 +78,9 @@ class Trial:
         """Who notices, of these unit tests; None when nobody does."""
         for unit in units:
             before = log.stat().st_size
-            status = self._run([self.directory / "tests/unit" / unit], UNIT_LIMIT_S, log,
-                               cwd=self.directory)
-            if status in _TIMED_OUT:
+            status = self._run([self.tree / "tests/system/world.sh", self.directory,
+                                self.directory / "tests/unit" / unit], UNIT_LIMIT_S, log)
+            if status == _TIMED_OUT:
                 return f"time limit of {UNIT_LIMIT_S} s ({unit})"
             if status not in (0, _SKIPPED):
                 said = log.read_text(errors="replace")[before:]
@@ -79,14 +89,14 @@ class Trial:
         return None
 
     def system(self, tests, log, *options):
-        """The same of system tests: a list. A test that cannot be run tells nothing, and is an
-        error."""
+        """The same of system tests: a list. A test that cannot be run, or that the machine disturbed
+        each time, tells nothing, and is an error."""
         report = log.with_suffix(".xml")
         report.unlink(missing_ok=True)
         status = self._run([self.tree / "tests/system/run.sh", self.directory, "-q", *options,
                             f"--junitxml={report}", *tests], SYSTEM_LIMIT_S, log)
-        if status in _TIMED_OUT:
-            return [f"time limit of {SYSTEM_LIMIT_S} s ({', '.join(tests)})"]
+        if status == _TIMED_OUT:
+            return [TIME_LIMIT]
         if status not in (0, 1) or not report.exists():
             raise Unfit(f"the system tests cannot be run, status {status}: {log}")
         noticed = []
@@ -99,6 +109,8 @@ class Trial:
                 raise Unfit(f"{name} fails before it begins: {log}")
             if case.find("skipped") is not None:
                 raise Unfit(f"{name} is skipped here: {log}")
+            if complaints and "disturbed" in [entry.get("name") for entry in case.iter("property")]:
+                raise Unfit(f"{name} fails while the machine has no CPU: {log}")
             noticed += [name] if complaints else []
         if not cases:
             raise Unfit(f"no system test was run: {log}")
