@@ -189,11 +189,14 @@ def test_collectd_at_its_own_pace_is_told_of_each_death_that_is_held(forwarder, 
         assert segment.snapshot().legacy.core_state[1] == State.GONE
     segment.wait(lambda now: now.legacy.core_state[1] == State.ALIVE, "the end of the alarm",
                  timeout=20 * interval + 10)
-    daemon.wait_line("ALIVE$", count=deaths + 1)
+
+    def changes():
+        told = [SEVERITY[state] for _, state in daemon.states(1)
+                if state not in ("MISSING", "UNUSED")]
+        return [now for now, before in zip(told, [None, *told]) if now != before]
+    wait_until(lambda: len(changes()) > 2 * deaths, "that the last alarm is over")
     assert fwd.terminate() == 0
-    told = [SEVERITY[state] for _, state in daemon.states(1) if state not in ("MISSING", "UNUSED")]
-    changes = [now for now, before in zip(told, [None, *told]) if now != before]
-    assert changes[:2 * deaths + 1] == ["OKAY", *["FAILURE", "OKAY"] * deaths]
+    assert changes()[:2 * deaths + 1] == ["OKAY", *["FAILURE", "OKAY"] * deaths]
 
 
 def test_collectd_hands_a_death_on_to_that_of_another_host(

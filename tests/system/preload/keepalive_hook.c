@@ -93,7 +93,7 @@ struct control {
 	_Atomic uint64_t hold_stats;	/* rte_eth_stats_get() does not return until this is 0. */
 	_Atomic uint64_t at_stats;	/* A call is held. */
 	_Atomic uint64_t stats_looks;	/* Calls of it for port 0. */
-	_Atomic uint64_t kill_delay_ns; /* pthread_kill() sends its signal that much later. */
+	_Atomic uint64_t kill_delay_ns; /* Of pthread_kill(), while a worker is held. */
 	_Atomic uint64_t flood;		/* Frames more that each call finds received. */
 	_Atomic uint64_t ping_ns[HOOK_PINGS]; /* When ping n began, in slot n % HOOK_PINGS. */
 	struct control_core core[HOOK_LCORES];
@@ -422,16 +422,25 @@ rte_eth_dev_stop(uint16_t port_id)
 	return real_dev_stop(port_id);
 }
 
+static bool
+somebody_is_held(void)
+{
+	for (unsigned int lcore = 0; control != NULL && lcore < HOOK_LCORES; lcore++)
+		if (atomic_load(&control->core[lcore].held) != MODE_FORWARD)
+			return true;
+	return false;
+}
+
 int
 pthread_kill(pthread_t thread, int number)
 {
 	const uint64_t step_ns = 1000000;
 
-	/* In steps, since the test may end it. */
-	for (uint64_t slept_ns = 0;
-	     control != NULL && slept_ns < atomic_load(&control->kill_delay_ns);
-	     slept_ns += step_ns)
-		sleep_ns(step_ns);
+	/* In steps, since the test may end it. A signal that the test does not mean is not delayed. */
+	if (somebody_is_held())
+		for (uint64_t slept_ns = 0; slept_ns < atomic_load(&control->kill_delay_ns);
+		     slept_ns += step_ns)
+			sleep_ns(step_ns);
 	return real_pthread_kill(thread, number);
 }
 

@@ -198,7 +198,7 @@ class Hook:
         wait_until(lambda: self._control.at_stats, "a call held in the counters", timeout)
 
     def delay_signals(self, seconds):
-        """Signals to a thread reach it so much later than the forwarder wants; 0 = now, also those
+        """Signals sent while a worker is held come so much later than the forwarder wants; 0 = now, also those
         that wait already. Who sends them waits: that is the main lcore."""
         self._control.kill_delay_ns = round(seconds * 1e9)
 
