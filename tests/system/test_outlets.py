@@ -342,8 +342,8 @@ def test_a_log_that_nobody_reads_delays_nothing(forge, start, build, tmp_path):
         die_often(segment, watcher, later, deaths)
         while (gap := re.search(r"<28>.*: --syslog: (\d+) lines lost", told[-1])) is None:
             told.append(log.recv(8192).decode())
-        # One that came when there was room for the gap's line alone is lost, too.
-        assert len(told) - 2 + int(gap[1]) >= deaths
+        # The last one may come to the log when there is room again: behind the gap.
+        assert len(told) - 2 + int(gap[1]) >= deaths - 1
         assert watcher.terminate(timeout=4) == 0
     assert len(watcher.lines("takes no lines", stream="stderr")) == 2
     watcher.wait_line(r"--syslog: \d\d+ lines lost", stream="stderr")
