@@ -397,11 +397,12 @@ found_alive(struct monitor *monitor, struct watched *core)
 {
 	core->record->state = KA_STATE_ALIVE;
 	core->let_off = false;
+	/* First of all, so that whoever finds it alive finds that it is back. */
+	if (core->down)
+		come_back(monitor, core);
 	if (core->starving)
 		end_starvation(monitor, core);
 	revive_note_alive(&core->revive);
-	if (core->down)
-		come_back(monitor, core);
 }
 
 /* rte_keepalive has buried it; whether it is dead is judged here. */
