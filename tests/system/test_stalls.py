@@ -54,6 +54,17 @@ def stalls_and_moves(starved, word, stall, reason):
     assert fwd.terminate() == 0 and not fwd.lines(NOT_BACK), fwd.report()
 
 
+def test_a_port_whose_frames_are_received_does_not_stall(forwarder, hook):
+    """The device counts, and so does its worker."""
+    fwd = forwarder(["-p", "3", "-K", "50"], hook=hook)
+    segment = fwd.segment()
+    segment.wait(lambda now: now.core[1].state == State.ALIVE, "a healthy core")
+    # Some of them may come too late to tell anything.
+    hook.wait_stats_looks(6)
+    assert told(segment, 0) == told(segment, 1) == [] and segment.monitor().deaths == 0
+    assert fwd.terminate() == 0
+
+
 def test_an_empty_pool_is_a_stall(starved):
     """Nothing can be received without mbufs, and the device need not notice."""
     stalls_and_moves(starved, "pool", Stall.POOL, "no mbufs are left to receive into")
