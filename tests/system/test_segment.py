@@ -505,7 +505,13 @@ def test_s9_one_death_is_not_followed_by_a_recovery_and_a_restart(forwarder, hoo
     dead = segment.wait(lambda now: now.core[worker].deaths == 1, "the death").core[worker]
     wait_until(lambda: time.monotonic_ns() - dead.launched_ns > 600e6, "the end of that life")
     hook.live(worker, 60)
+    hook.hold_launch()  # So that no heartbeat of the new life comes between.
     hook.release(worker)
+    hook.wait_in_launch()
+    ticks = segment.monitor().ticks
+    segment.wait(lambda now: now.monitor.ticks > ticks + 2, "pings behind it")
+    assert segment.story() == [Kind.DEATH, Kind.RESTART], fwd.report()
+    hook.release_launch()
     segment.wait(lambda now: len(segment.story()) >= 3, "the return")
     now = segment.snapshot()
     assert segment.story() == [Kind.DEATH, Kind.RESTART, Kind.BACK], (
