@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from support.deadline import wait_until
+from support.deadline import PATIENCE, wait_until
 from support.forged import NAME, ForgedSegment, OriginalReader
 from support.hook import Mode
 from support.segment import (DEFAULT_NAME, EVENTS, MAGIC, SIZE, Cause, Kind, State, Status, objects,
@@ -441,9 +441,12 @@ def test_s8_every_snapshot_is_of_one_moment(forwarder, start, build):
     hammer = start([build.segment_tool, "hammer", NAME, 60])
     worker = fwd.worker_of(port=0)
     snapshots, ages, deaths = 0, [], 0
-    end = time.monotonic() + 1.5
+    begin = time.monotonic()
+    # So long at least; longer where the machine has little time for it.
+    enough = begin + 1.5
     with away_from_the_main_lcore():
-        while time.monotonic() < end or snapshots < 1000:
+        while time.monotonic() < enough or snapshots < 1000 or deaths <= 11 or not ages:
+            assert time.monotonic() < begin + 4 * PATIENCE, (snapshots, deaths, len(ages))
             snapshot = segment.snapshot()
             now_ns = time.monotonic_ns()
             core, monitor, legacy = snapshot.core[worker], snapshot.monitor, snapshot.legacy
@@ -458,7 +461,7 @@ def test_s8_every_snapshot_is_of_one_moment(forwarder, start, build):
                 ages.append(now_ns - core.last_seen_ns)
             snapshots += 1
     assert 0 <= min(ages) < 20_000_000, min(ages)
-    assert deaths > 10 and core.restarts > 10, snapshot.monitor
+    assert core.restarts > 10, snapshot.monitor
     assert hammer.terminate() == 0, hammer.report()
     opened, mixed = map(int, hammer.lines(r"^opened (\d+) .*mixed (\d+)")[0].match.groups())
     assert opened > 100 and mixed <= opened / 10, hammer.report()
