@@ -354,6 +354,7 @@ def test_w8_stop_and_continuation_of_the_process_kill_nobody(forwarder, hook):
 # ---- W10, W11: the period, and what it costs ----
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("period, least", [("0.5", 0.6), ("1", 0.7), ("7.5", 0.9)])
 def test_w10_period_asked_for_is_the_period_kept(forwarder, build, period, least):
     """In the original -K 1 acts as 5 and -K 6 to 9 jitter. Here as many ticks come as asked for, in
