@@ -43,7 +43,7 @@ as_root() {
 	fi
 }
 
-# Processes below this one. Some are not its children: those of a program that runs the tests.
+# Children of a process, their children, and so on.
 descendants() {
 	local child
 	for child in $(pgrep -P "$1"); do
@@ -351,6 +351,8 @@ done
 [ -z "$suite" ] || run_on "$suite" "$@"
 
 trap end_parts EXIT
+# Else bash goes on with the next part where the one that runs catches Ctrl-C and exits.
+trap 'exit 130' INT
 groups=(build demo test)
 for part in "$@"; do
 	[[ $part != @(lint|bench) ]] || groups+=("$part")

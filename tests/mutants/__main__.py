@@ -24,7 +24,7 @@ def say(began, text):
 
 
 def judge(mutant, tree, trial, red, log):
-    """(kind, what to say): who killed it, or that nobody did, or why that cannot be said. red: tests
+    """(kind, what to say): who killed it, or that nobody did, or why nobody can tell. red: tests
     that fail on the unbroken product."""
     try:
         with Broken(tree, mutant):

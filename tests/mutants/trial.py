@@ -33,8 +33,8 @@ class Trial:
         self._unbroken = None
 
     def _run(self, argv, limit_s, log, **options):
-        """Exit status of a command; what it says is added to the log. It ends before we do. One that
-        does not obey when its time is over is called timed out, too."""
+        """Exit status of a command; what it says is added to the log. It ends before we do. One
+        that does not obey when its time is over is called timed out, too."""
         with open(log, "a") as out:
             print("$", *argv, file=out, flush=True)
             began = time.monotonic()
@@ -89,8 +89,8 @@ class Trial:
         return None
 
     def system(self, tests, log, *options):
-        """The same of system tests: a list. A test that cannot be run, or that the machine disturbed
-        each time, tells nothing, and is an error."""
+        """The same of system tests: a list. A test that cannot be run, or that the machine
+        disturbed each time, tells nothing, and is an error."""
         report = log.with_suffix(".xml")
         report.unlink(missing_ok=True)
         status = self._run([self.tree / "tests/system/run.sh", self.directory, "-q", *options,

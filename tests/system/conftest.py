@@ -94,7 +94,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """A sanitized build takes as long as the other, and CI has a quarter of an hour for all."""
+    """Tests marked `once` are left out of a sanitized build: it would take as long as the other."""
     if os.environ.get("KA_TEST_ALL") == "1" or not Build(os.environ["KA_TEST_WORLD"]).sanitized:
         return
     again = [item for item in items if item.get_closest_marker("once") is None]

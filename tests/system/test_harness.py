@@ -94,7 +94,8 @@ def suite(start, tmp_path):
 def test_a_test_that_ran_late_is_begun_anew_and_says_so(suite, tmp_path):
     ended, tries = suite(LATE_ONCE.format(name="once"))
     assert ended.returncode == 0 and tries == {"once": 2}, ended.report()
-    ended.wait_line(r"^BEGUN ANEW test_suite.py::test_once: a sleep on CPU \d+ ended late by 1000 ms$")
+    ended.wait_line(r"^BEGUN ANEW test_suite.py::test_once: "
+                    r"a sleep on CPU \d+ ended late by 1000 ms$")
     ended.wait_line("^E .*assert 1 == 2")
     (case,) = ElementTree.parse(tmp_path / "report.xml").iter("testcase")
     assert [entry.get("name") for entry in case.iter("property")] == ["begun anew"]

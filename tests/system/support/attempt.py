@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether the machine had no CPU while a test was tried, by witnesses that the product cannot call.
+"""Whether the machine had no CPU while a test was tried, by witnesses beside the product.
 
 A witness on each CPU sleeps for short times, and notes how late its sleeps end. What the product
 says of itself is no reason to begin a test anew: a defect may say the same.
@@ -12,7 +12,7 @@ import signal
 import struct
 import time
 
-# A sleep ends so late, in seconds, only where nobody gets the CPU.
+# A sleep ends so late, in seconds, only where the sleeper gets no CPU.
 LATE_S = 0.04
 
 _TURN_S = 0.01

@@ -198,8 +198,8 @@ class Hook:
         wait_until(lambda: self._control.at_stats, "a call held in the counters", timeout)
 
     def delay_signals(self, seconds):
-        """Signals sent while a worker is held come so much later than the forwarder wants; 0 = now, also those
-        that wait already. Who sends them waits: that is the main lcore."""
+        """Signals sent while a worker is held come so much later than the forwarder wants; 0 = now,
+        those that wait too. Who sends them waits: that is the main lcore."""
         self._control.kill_delay_ns = round(seconds * 1e9)
 
     def flood(self, frames=1000):
