@@ -15,8 +15,9 @@
 #   campaign  scripts/campaign.sh --quick; each campaign is a test
 #   bench     scripts/bench.sh --quick --ci; each target is a test: of a ratio, whether it is 0.9 of
 #             its target at least, of all others, whether they could be measured
-#   sanitize  unit and system suite with ASan and UBSan (of the latter, tests that wait for long or
-#             try a script only with KA_TEST_ALL=1), unit suite with TSan
+#   sanitize  unit suite with ASan and UBSan, and with TSan
+#   asan      system suite with ASan and UBSan; tests that wait for long or try a script only with
+#             KA_TEST_ALL=1
 #   fuzz      scripts/fuzz.sh, 30 s; each target is a test
 #   demo      scripts/demo.sh
 #
@@ -279,11 +280,14 @@ part_bench() {
 part_sanitize() {
 	if need asan; then
 		run_units asan
-		run_system asan
 	fi
 	if need tsan; then
 		run_units tsan tsan
 	fi
+}
+
+part_asan() {
+	need asan && run_system asan
 }
 
 # Each target says one line.
@@ -323,7 +327,7 @@ run_on() {
 	exit
 }
 
-all_parts=(build lint unit system campaign bench sanitize fuzz demo)
+all_parts=(build lint unit system campaign bench sanitize asan fuzz demo)
 suite=""
 case "${1:-}" in
 -h | --help)
@@ -337,7 +341,7 @@ case "${1:-}" in
 		exit 2
 	}
 	shift 2
-	all_parts=(build unit system campaign sanitize fuzz demo)
+	all_parts=(build unit system campaign sanitize asan fuzz demo)
 	[ $# -gt 0 ] || set -- build unit system demo
 	;;
 esac
