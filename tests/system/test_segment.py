@@ -410,7 +410,9 @@ def check_snapshot(snapshot, now_ns):
         for histogram, total_ns in ((snapshot.load[lcore].outages, core.outages_ns),
                                     (snapshot.load[lcore].detections, core.detections_ns)):
             least = sum(number << bucket for bucket, number in enumerate(histogram))
-            assert least <= total_ns <= 2 * least, (list(histogram), core)
+            # The last bucket has no upper end: a host can keep a worker from its CPU for long.
+            assert least <= total_ns, (list(histogram), core)
+            assert total_ns <= 2 * least or histogram[-1] > 0, (list(histogram), core)
         assert sum(snapshot.load[lcore].detections) == core.deaths
         assert (core.deaths == 0) == (core.died_ns == 0) == (core.cause == Cause.NONE), core
         assert max(core.last_seen_ns, core.died_ns, core.launched_ns) <= now_ns, (core, now_ns)
