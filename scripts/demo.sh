@@ -5,6 +5,7 @@
 # again, is restarted, and the agent says so.
 #
 #   DEMO_SECONDS   how long to ping (default 20)
+#   DEMO_PATIENCE  seconds in which the first ping must cross (default 10)
 #   DEMO_LIFETIME  a worker leaves its loop within so many seconds of each launch (default 4)
 #   DEMO_FAULT     what it does then: exit, spin, block or mix; hung workers are taken out of it
 #                  (default exit)
@@ -18,6 +19,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
 seconds=${DEMO_SECONDS:-20}
 lifetime=${DEMO_LIFETIME:-4}
+patience=${DEMO_PATIENCE:-10}
 fault=${DEMO_FAULT:-exit}
 pings_a_second=50
 
@@ -251,8 +253,8 @@ if [ -z "${DEMO_BUILD:-}" ]; then
 fi
 if [ "$(id -u)" -ne 0 ]; then
 	say "taps and namespaces take root: going on with sudo"
-	exec sudo env DEMO_SECONDS="$seconds" DEMO_LIFETIME="$lifetime" DEMO_FAULT="$fault" DEMO_HUGE="${DEMO_HUGE:-}" \
-		DEMO_BUILD="$DEMO_BUILD" "$here/demo.sh"
+	exec sudo env DEMO_SECONDS="$seconds" DEMO_PATIENCE="$patience" DEMO_LIFETIME="$lifetime" \
+		DEMO_FAULT="$fault" DEMO_HUGE="${DEMO_HUGE:-}" DEMO_BUILD="$DEMO_BUILD" "$here/demo.sh"
 fi
 
 trap clean_up EXIT
@@ -267,7 +269,7 @@ wait_for 20 "no segment $shm_name" segment_is_there
 start_agent
 wait_for 20 "no worker entered its loop" forwarder_polls
 place_interfaces
-wait_for 10 "no ping crossed within 10 s" ping_crosses
+wait_for "$patience" "no ping crossed within $patience s" ping_crosses
 ping_across
 
 # The agent ends by itself when the forwarder has gone.

@@ -18,7 +18,7 @@
 #   sanitize  unit suite with ASan and UBSan, and with TSan
 #   asan      system suite with ASan and UBSan; tests that wait for long or try a script only with
 #             KA_TEST_ALL=1
-#   fuzz      scripts/fuzz.sh, 30 s; each target is a test
+#   fuzz      scripts/fuzz.sh, 20 s; each target is a test
 #   demo      scripts/demo.sh
 #
 # Ends with a table of what each part took, and one line "N passed, M failed"; exits non-zero unless
@@ -294,7 +294,7 @@ part_asan() {
 part_fuzz() {
 	local log good
 	log=$(mktemp)
-	scripts/fuzz.sh 30 </dev/null 2>&1 | tee "$log"
+	scripts/fuzz.sh 20 </dev/null 2>&1 | tee "$log"
 	good=$(grep -c '^fuzz: .*none of them breaks' "$log")
 	rm -f "$log"
 	add "fuzz" "$good" $((2 - good)) 0

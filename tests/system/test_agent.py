@@ -220,6 +220,7 @@ def test_a2_a3_it_stays_with_the_healthy_and_gives_up_the_silent_after_12_s(forw
     assert follower.terminate() == 0
 
 
+@pytest.mark.once
 def test_a3_stopped_died_and_stalled_have_lines_of_their_own_in_time(forwarder, agent):
     """Healthy, hung, killed and stopped look alike to the original's agent. Here each must have its
     line and exit code, at best of three within 250 ms of the event."""

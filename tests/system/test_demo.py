@@ -90,7 +90,7 @@ def test_pings_that_never_cross_fail_the_demonstration(demo, build, tmp_path):
     reflecting = '--portmap "(0,0)(1,1)"'
     lost = wrapper(tmp_path, build,
                    l2fwd_keepalive=f"exec {build.forwarder} \"$@\" {reflecting}")
-    shown = demo(directory=lost, seconds=1)
+    shown = demo(directory=lost, seconds=1, DEMO_PATIENCE="2")
     assert shown.wait_exit(60) == 1
     assert shown.lines("FAILED: no ping crossed")
     assert leftovers() == NOTHING

@@ -58,7 +58,8 @@ def test_json_tells_each_death_once_and_how_it_ended(forwarder, agent):
     watcher = agent(["--json", "-v"], forwarder=fwd)
     watcher.wait_line('"core_recovered"', count=8)
     segment = fwd.segment()
-    assert fwd.terminate() == 0
+    # 3: by its demonstration it hung again just then, and was taken out at the end.
+    assert fwd.terminate() in (0, 3)
     assert watcher.wait_exit() == 0
     found = events(watcher)
     names = [event["event"] for event in found]

@@ -449,6 +449,7 @@ def assert_pings_on_time(segment, hook, first, before):
     assert (now.monitor.deaths, now.core[2].deaths) == (1, 0)
 
 
+@pytest.mark.once
 def test_w14_a_launch_that_waits_delays_no_ping(forwarder, hook):
     """The original's monitor waits for the thread that it launches, without limit. Here a launch
     that does not return for ten periods delays nobody's pings."""

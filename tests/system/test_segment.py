@@ -48,6 +48,7 @@ def count_events(events):
 # ---- S1, S2: what a reader finds ----
 
 
+@pytest.mark.once
 def test_s1_no_reader_meets_a_segment_that_is_not_complete(start, forwarder, build):
     """The original's is visible at size 0, then zeros. Ours must be whole at every look, while
     forwarders come, go and are killed, and while another owner comes and goes without a pause."""

@@ -117,6 +117,7 @@ def test_status_is_what_segment_and_statistics_say(forwarder, agent):
         assert 0 < float(said[1]) <= float(said[2]) <= float(said[3])
 
 
+@pytest.mark.once
 def test_late_turns_are_counted_from_late_us_on(forwarder, agent):
     """Of a loop that is late by --late-us every turn is counted, and with 0 none."""
     for late_us in ("0.001", "0"):
