@@ -246,6 +246,7 @@ if [ $# -gt 0 ]; then
 	esac
 fi
 awk "BEGIN { exit !($seconds + 0 > 0) }" || fail "DEMO_SECONDS must be a number above 0"
+[[ $patience =~ ^[1-9][0-9]{0,5}$ ]] || fail "DEMO_PATIENCE must be a whole number above 0"
 
 if [ -z "${DEMO_BUILD:-}" ]; then
 	"$here/build.sh" demo hugepages || fail "the build; see above"

@@ -463,7 +463,7 @@ def test_s8_every_snapshot_is_of_one_moment(forwarder, start, build):
             if core.state == State.ALIVE:
                 ages.append(now_ns - core.last_seen_ns)
             snapshots += 1
-            # One who never sleeps beside the worker has kept it from their CPU for a minute.
+            # The worker shares this CPU. Without naps a kernel kept it from running for a minute.
             if snapshots % 50 == 0:
                 time.sleep(0.0005)
     assert 0 <= min(ages) < 20_000_000, min(ages)
